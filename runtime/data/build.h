@@ -1,0 +1,32 @@
+#pragma once
+// A column that grows: values are copied in one by one or gathered from other columns, and then
+// viewed as an ordinary Column. For winners' features, generated rows and tests; not for streams.
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "data/column.h"
+
+typedef struct Builder Builder;  // one growing column
+
+Builder *builder_new(Type type);
+void builder_free(Builder *builder);
+size_t builder_count(const Builder *builder);
+size_t builder_bytes(const Builder *builder);  // heap bytes held, for memory limits
+void builder_reset(Builder *builder);          // forgets the values, keeps the memory
+
+void builder_add_null(Builder *builder);
+// Copies value `row` of `column`, null or not; the types must be equal.
+void builder_add(Builder *builder, const Column *column, size_t row);
+// Copies values rows[0..count).
+void builder_gather(Builder *builder, const Column *column, const uint32_t *rows, size_t count);
+// Scalars by their natural C value; asserts that the type fits.
+void builder_add_int(Builder *builder, int64_t value);  // bool, int32, int64, timestamp
+void builder_add_float(Builder *builder, double value); // float32, float64
+void builder_add_slice(Builder *builder, Slice bytes);  // string, bytes; copied
+
+// Everything added so far; valid until the next change. String slices point into the builder.
+Column builder_column(Builder *builder);
+
+// A column of `count` values picked from `from` (index UINT32_MAX: null), built in `arena`; bytes of
+// strings and lists are still borrowed from `from`.
+Column column_pick(const Column *from, const uint32_t *rows, size_t count, Arena *arena);

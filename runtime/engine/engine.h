@@ -1,0 +1,46 @@
+#pragma once
+// What a command or a connection works with: a project folder, its store, the catalog that was
+// applied, and (for files) DuckDB. The use cases are in the other files of engine/; none of them
+// knows argv, sockets or how results are printed.
+//
+// An Engine may be shared by threads only for engine_catalog; everything else is one thread's.
+
+#include "data/catalog.h"
+#include "source/duck.h"
+#include "store/db.h"
+
+typedef struct Engine Engine;
+
+typedef struct {
+  const char *project;     // folder; NULL: "."
+  const char *store;       // folder; NULL: $TIDEMARK_STORE or <project>/.tidemark/store
+  uint64_t memory_limit;   // bytes for jobs; 0: 1 GiB
+  unsigned threads;        // 0: all
+} EngineOptions;
+
+// One line of a long job. `total` is 0 when it is not known.
+typedef struct {
+  const char *what;  // `driver_hourly_stats: reading`
+  uint64_t done;
+  uint64_t total;
+} Progress;
+
+typedef void (*ProgressFunction)(void *context, const Progress *progress);
+
+// Opens the project. The store is opened when it is first needed, and made by apply only.
+Engine *engine_open(const EngineOptions *options, Error *err);
+void engine_close(Engine *engine);
+
+void engine_on_progress(Engine *engine, ProgressFunction function, void *context);
+// Reports progress at most every 50 ms; false when the job was cancelled (err says so).
+bool engine_progress(Engine *engine, const Progress *progress, Error *err);
+// Ends running jobs at their next step. Async-signal-safe.
+void engine_cancel(Engine *engine);
+
+const char *engine_project(const Engine *engine);
+Db *engine_db(Engine *engine, bool create, Error *err);
+Duck *engine_duck(Engine *engine, Error *err);
+
+// The catalog of the snapshot that `read` is on; one reference is the caller's. Decoded anew only
+// when the generation has changed. Fails with "nothing has been applied yet: run `tidemark apply`".
+Catalog *engine_catalog(Engine *engine, DbRead *read, Error *err);

@@ -1,0 +1,40 @@
+#pragma once
+// The training set: features as they were at each spine row's time.
+
+#include "base/arena.h"
+#include "engine/engine.h"
+
+typedef struct {
+  const char *spine;         // file
+  const char *output;        // file, by extension
+  const Slice *features;     // references; empty with service
+  size_t feature_count;
+  const char *service;       // NULL with features
+  const char *timestamp;     // the spine's time column; NULL: "event_timestamp"
+  TimeUnit time_unit;        // where that column is an integer
+  const RoleKey *maps;       // { role or view, key, spine column }
+  size_t map_count;
+  Time as_of_created;        // TIME_NULL: everything that is there now
+  bool full_feature_names;   // view__feature always
+  bool statuses;             // a column <name>__status after each feature
+  bool event_timestamps;     // a column <view or role>__event_timestamp after each view's features
+} HistoryRequest;
+
+typedef struct {
+  const char *view;   // or "role (view)"
+  uint64_t read;      // feature rows read
+  uint64_t present;   // spine rows that found one
+  uint64_t missing;
+  uint64_t expired;
+  uint64_t deleted;
+} HistoryView;
+
+typedef struct {
+  uint64_t rows;
+  size_t columns;
+  HistoryView *views;
+  size_t view_count;
+} HistoryResult;
+
+bool engine_get_historical_features(Engine *engine, const HistoryRequest *request,
+                                    HistoryResult *result, Arena *arena, Error *err);

@@ -1,0 +1,49 @@
+#pragma once
+// Online features of a batch of entities, from one snapshot. Values are not decoded: a result is a
+// list of slices of stored msgpack, which the caller copies into its answer before it ends the read.
+
+#include "base/arena.h"
+#include "data/row.h"
+#include "engine/engine.h"
+
+// A key column that the caller has to send.
+typedef struct {
+  const char *name;
+  Type type;
+} OnlineKey;
+
+// A request resolved against a catalog: reusable for as long as that catalog is the current one.
+typedef struct OnlinePlan OnlinePlan;
+
+OnlinePlan *online_plan_new(const Catalog *catalog, const Reference *features, size_t count,
+                            const RoleKey *roles, size_t role_count, bool full_names, Error *err);
+OnlinePlan *online_plan_service(const Catalog *catalog, const Service *service, bool full_names,
+                                Error *err);
+void online_plan_free(OnlinePlan *plan);
+
+size_t online_plan_columns(const OnlinePlan *plan);
+const char *online_plan_name(const OnlinePlan *plan, size_t column);
+const Reference *online_plan_reference(const OnlinePlan *plan, size_t column);
+size_t online_plan_keys(const OnlinePlan *plan, const OnlineKey **keys);
+
+// Values of the key columns, as online_plan_keys orders them.
+typedef struct {
+  size_t rows;
+  const MpToken *const *columns;  // columns[k][row]
+} OnlineEntities;
+
+typedef struct {
+  size_t rows;
+  size_t spans;           // slices per row
+  const Slice *slices;    // rows * spans; a row's slices, one after the other, are the msgpack of all
+                          // its values in order
+  // Details, filled when asked for; rows * columns.
+  const uint8_t *statuses;     // ValueStatus
+  const Time *event_times;     // of the row the value is from; TIME_NULL without one
+} OnlineResult;
+
+// `details`: fill statuses and event_times. Slices point into the map and the arena: valid until
+// db_read_end. `now` takes the place of t in contract rules 2 and 8. A key of a wrong type fails the
+// request: `entities.driver_id[3]: expected int64, got string`.
+bool online_get_features(DbRead *read, const OnlinePlan *plan, const OnlineEntities *entities,
+                         Time now, bool details, OnlineResult *result, Arena *arena, Error *err);

@@ -1,0 +1,42 @@
+#pragma once
+// The newest row per key of a stream, by (event time, created time, arrival): what materialize puts
+// online. The table grows with the keys, not with the rows.
+
+#include "base/clock.h"
+#include "join/keys.h"
+
+typedef struct {
+  Time start;           // event times in [start, end) take part,
+  Time end;
+  Time created_after;   // and earlier ones that were created after this; TIME_MAX: none
+} LatestRule;
+
+typedef struct {
+  uint64_t read;        // rows seen
+  uint64_t inside;      // rows that took part
+  uint64_t late;        // of these, the ones below start
+  uint64_t null_key;    // rejected
+  uint64_t null_time;   // rejected
+  Time created_to;      // greatest created time of all rows with event time below end; TIME_NULL
+} LatestCounts;
+
+typedef struct {
+  Time event_time;
+  Time created_time;
+  uint64_t arrival;
+  bool deleted;
+} LatestRow;
+
+typedef struct Latest Latest;
+
+Latest *latest_new(LatestRule rule);
+void latest_free(Latest *latest);
+
+// Arrays as AsofBlock has them; `keys` are numbers of a KeySet that grows (key_set_add).
+void latest_add(Latest *latest, size_t count, const uint32_t *keys, const Time *event_times,
+                const Time *created_times, const uint8_t *deleted, uint64_t first_arrival);
+
+size_t latest_count(const Latest *latest);  // one more than the greatest key number seen
+// The winner of a key; false when the key had no row that took part.
+bool latest_get(const Latest *latest, uint32_t key, LatestRow *row);
+LatestCounts latest_counts(const Latest *latest);

@@ -1,0 +1,31 @@
+#pragma once
+// Online rows: the newest row of each entity of each view. Keys as data/key.h encodes them (with the
+// view id in front), values as data/row.h does.
+
+#include "data/row.h"
+#include "store/db.h"
+
+typedef enum {
+  ONLINE_WRITTEN,  // there was none, or it was older
+  ONLINE_STALE,    // the stored row is the same age or newer by contract rule 3
+} OnlineOutcome;
+
+// Puts `row` (whose rank is `rank`) unless the stored row is as great or greater. `key` is the whole
+// key with its view id; a key that does not fit LMDB must be carried by the row (ROW_HAS_KEY).
+// Fastest in key order.
+bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
+                Error *err);
+
+// The stored row of a key; slices point into the map and die with the read. *found is false when
+// there is none; a tombstone is found.
+bool online_get(DbRead *read, Slice key, RowView *row, bool *found, Error *err);
+
+typedef struct {
+  Slice key;     // whole key without the view id
+  RowView row;
+} OnlineEntry;
+
+// Visits the rows of a view in key order, starting after `after` (empty: from the first), until
+// `visit` returns false. Pages of a few thousand rows per read keep the snapshot short.
+bool online_scan(DbRead *read, uint16_t view_id, Slice after,
+                 bool (*visit)(void *context, const OnlineEntry *entry), void *context, Error *err);
