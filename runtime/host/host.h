@@ -16,20 +16,20 @@ typedef struct {
   size_t problem_count;
 } HostDefinitions;
 
-// Loads definitions/**/*.lua of the project in `folder`. False only when that itself was impossible;
-// mistakes in the definitions are problems.
+// Loads definitions/**/*.lua of the project in `folder`. False only when that itself was
+// impossible; mistakes in the definitions are problems.
 bool host_load(const char *folder, HostDefinitions *out, Arena *arena, Error *err);
 
 // The same from stored source text (a HostDefinitions.sources map).
 bool host_load_sources(Slice sources, HostDefinitions *out, Arena *arena, Error *err);
 
 typedef struct {
-  Slice catalog;       // msgpack: the declared catalog with ids and slots given out, ready to store
-  Slice changes;       // msgpack list of { action = "create"|"update"|"delete", kind, name, at,
-                       //   details = [ text ], incompatible = bool, reason = text or nil }
+  Slice catalog;  // msgpack: the declared catalog with ids and slots given out, ready to store
+  Slice changes;  // msgpack list of { action = "create"|"update"|"delete", kind, name, at,
+                  //   details = [ text ], incompatible = bool, reason = text or nil }
   size_t change_count;
   size_t incompatible_count;
-  Slice dropped;       // msgpack list of view ids whose online rows have to go
+  Slice dropped;  // msgpack list of view ids whose online rows have to go
 } HostPlan;
 
 // Compares what is applied (empty: nothing) with what is declared.
