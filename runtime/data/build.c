@@ -1,0 +1,307 @@
+#include "data/build.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+// Text is copied into chunks that never move, so that slices stay valid while the column grows.
+enum { FIRST_CAPACITY = 64, CHUNK_SIZE = 8 << 10 };
+
+struct Builder {
+  Type type;
+  size_t width;  // bytes per value in `data`
+  size_t count;
+  size_t capacity;  // in values, a multiple of 64
+  size_t null_count;
+  uint8_t *data;
+  uint64_t *valid;  // bits beyond `count` are set, so that only nulls have to touch it
+  Arena text;       // bytes of strings
+  char *chunk;      // free part of the newest chunk
+  size_t chunk_left;
+  Builder *child;     // a list's elements; NULL otherwise
+  Column child_view;  // what builder_column last showed of it
+};
+
+Builder *builder_new(Type type)
+{
+  Builder *builder = mem_zalloc(1, sizeof(Builder));
+  builder->type = type;
+  builder->width = type_width(type);
+  if (type.kind == TYPE_LIST) {
+    builder->child = builder_new((Type){.kind = type.element});
+  }
+  return builder;
+}
+
+void builder_free(Builder *builder)
+{
+  if (!builder) {
+    return;
+  }
+  if (builder->child) {
+    builder_free(builder->child);
+  }
+  arena_deinit(&builder->text);
+  free(builder->data);
+  free(builder->valid);
+  free(builder);
+}
+
+size_t builder_count(const Builder *builder)
+{
+  return builder->count;
+}
+
+size_t builder_bytes(const Builder *builder)
+{
+  return builder->capacity * builder->width + builder->capacity / 8 + builder->text.used
+         + (builder->child ? builder_bytes(builder->child) : 0);
+}
+
+void builder_reset(Builder *builder)
+{
+  if (builder->valid) {
+    memset(builder->valid, 0xff, builder->capacity / 8);
+  }
+  builder->count = 0;
+  builder->null_count = 0;
+  arena_reset(&builder->text);
+  builder->chunk = NULL;
+  builder->chunk_left = 0;
+  if (builder->child) {
+    builder_reset(builder->child);
+  }
+}
+
+// Room for `extra` more values.
+static void reserve(Builder *builder, size_t extra)
+{
+  size_t needed = builder->count + extra;
+  if (needed <= builder->capacity) {
+    return;
+  }
+  size_t capacity = builder->capacity ? builder->capacity * 2 : FIRST_CAPACITY;
+  if (capacity < needed) {
+    capacity = (needed + 63) & ~(size_t)63;
+  }
+  builder->data = mem_realloc(builder->data, capacity, builder->width);
+  builder->valid = mem_realloc(builder->valid, capacity / 64, sizeof(uint64_t));
+  memset(builder->valid + builder->capacity / 64, 0xff, (capacity - builder->capacity) / 8);
+  builder->capacity = capacity;
+}
+
+static Slice keep_text(Builder *builder, Slice bytes)
+{
+  if (bytes.size > builder->chunk_left) {
+    if (bytes.size > CHUNK_SIZE / 4) {
+      return arena_copy(&builder->text, bytes);
+    }
+    builder->chunk = arena_alloc(&builder->text, CHUNK_SIZE);
+    builder->chunk_left = CHUNK_SIZE;
+  }
+  if (!bytes.size) {
+    return slice_of("", 0);
+  }
+  char *copy = memcpy(builder->chunk, bytes.data, bytes.size);
+  builder->chunk += bytes.size;
+  builder->chunk_left -= bytes.size;
+  return slice_of(copy, bytes.size);
+}
+
+void builder_add_null(Builder *builder)
+{
+  reserve(builder, 1);
+  memset(builder->data + builder->count * builder->width, 0, builder->width);
+  column_set_valid(builder->valid, builder->count, false);
+  builder->null_count++;
+  builder->count++;
+}
+
+// Appends value `row`, which is there; room has been reserved.
+static void copy_value(Builder *builder, const Column *column, size_t row)
+{
+  uint8_t *at = builder->data + builder->count * builder->width;
+  if (builder->type.kind == TYPE_STRING || builder->type.kind == TYPE_BYTES) {
+    Slice kept = keep_text(builder, column->slices[row]);
+    memcpy(at, &kept, sizeof(kept));
+  } else if (builder->type.kind == TYPE_LIST) {
+    ColumnList from = column->lists[row];
+    ColumnList list = {builder->child->count, from.length};
+    for (uint64_t i = 0; i < from.length; i++) {
+      builder_add(builder->child, column->child, from.offset + i);
+    }
+    memcpy(at, &list, sizeof(list));
+  } else {
+    memcpy(at, (const uint8_t *)column->data + row * builder->width, builder->width);
+  }
+  builder->count++;
+}
+
+void builder_add(Builder *builder, const Column *column, size_t row)
+{
+  assert(type_equal(builder->type, column->type));
+  if (!column_has(column, row)) {
+    builder_add_null(builder);
+    return;
+  }
+  reserve(builder, 1);
+  copy_value(builder, column, row);
+}
+
+// Numbers of 1, 4 and 8 bytes: one loop each that the compiler can unroll.
+#define PICK(ctype)                                \
+  do {                                             \
+    const ctype *from = column->data;              \
+    ctype *to = out;                               \
+    for (size_t i = 0; i < count; i++) {           \
+      to[i] = rows[i] == none ? 0 : from[rows[i]]; \
+    }                                              \
+    return true;                                   \
+  } while (0)
+
+// Copies plain values of rows[0..count) to `out`, 0 for `none`; false for types that need more.
+static bool pick_plain(const Column *column, const uint32_t *rows, size_t count, uint64_t none,
+                       void *out)
+{
+  switch (column->type.kind) {
+  case TYPE_BOOL:
+    PICK(uint8_t);
+  case TYPE_INT32:
+  case TYPE_FLOAT32:
+    PICK(uint32_t);
+  case TYPE_INT64:
+  case TYPE_FLOAT64:
+  case TYPE_TIMESTAMP:
+    PICK(uint64_t);
+  default:
+    return false;
+  }
+}
+
+#undef PICK
+
+void builder_gather(Builder *builder, const Column *column, const uint32_t *rows, size_t count)
+{
+  assert(type_equal(builder->type, column->type));
+  if (!count) {
+    return;
+  }
+  const uint64_t every_row = UINT64_MAX;  // no uint32 equals it
+  reserve(builder, count);
+  void *out = builder->data + builder->count * builder->width;
+  if (!pick_plain(column, rows, count, every_row, out)) {
+    for (size_t i = 0; i < count; i++) {
+      builder_add(builder, column, rows[i]);
+    }
+    return;
+  }
+  for (size_t i = 0; column->valid && i < count; i++) {
+    if (!column_has(column, rows[i])) {
+      column_set_valid(builder->valid, builder->count + i, false);
+      builder->null_count++;
+    }
+  }
+  builder->count += count;
+}
+
+void builder_add_int(Builder *builder, int64_t value)
+{
+  reserve(builder, 1);
+  uint8_t *at = builder->data + builder->count * builder->width;
+  switch (builder->type.kind) {
+  case TYPE_BOOL:
+    assert(value == 0 || value == 1);
+    *at = (uint8_t)value;
+    break;
+  case TYPE_INT32: {
+    assert(value >= INT32_MIN && value <= INT32_MAX);
+    int32_t narrow = (int32_t)value;
+    memcpy(at, &narrow, sizeof(narrow));
+    break;
+  }
+  default:
+    assert(builder->type.kind == TYPE_INT64 || builder->type.kind == TYPE_TIMESTAMP);
+    memcpy(at, &value, sizeof(value));
+  }
+  builder->count++;
+}
+
+void builder_add_float(Builder *builder, double value)
+{
+  reserve(builder, 1);
+  uint8_t *at = builder->data + builder->count * builder->width;
+  if (builder->type.kind == TYPE_FLOAT32) {
+    float narrow = (float)value;
+    memcpy(at, &narrow, sizeof(narrow));
+  } else {
+    assert(builder->type.kind == TYPE_FLOAT64);
+    memcpy(at, &value, sizeof(value));
+  }
+  builder->count++;
+}
+
+void builder_add_slice(Builder *builder, Slice bytes)
+{
+  assert(builder->type.kind == TYPE_STRING || builder->type.kind == TYPE_BYTES);
+  reserve(builder, 1);
+  Slice kept = keep_text(builder, bytes);
+  memcpy(builder->data + builder->count * builder->width, &kept, sizeof(kept));
+  builder->count++;
+}
+
+Column builder_column(Builder *builder)
+{
+  if (builder->child) {
+    builder->child_view = builder_column(builder->child);
+  }
+  return (Column){
+      .type = builder->type,
+      .valid = builder->null_count ? builder->valid : NULL,
+      .data = builder->data,
+      .child = builder->child ? &builder->child_view : NULL,
+  };
+}
+
+// Bits of the picked rows; NULL when every value is there.
+static const uint64_t *pick_valid(const Column *from, const uint32_t *rows, size_t count,
+                                  Arena *arena)
+{
+  size_t bytes = column_valid_words(count) * sizeof(uint64_t);
+  uint64_t *valid = NULL;
+  for (size_t i = 0; i < count; i++) {
+    if (rows[i] != UINT32_MAX && column_has(from, rows[i])) {
+      continue;
+    }
+    if (!valid) {
+      valid = memset(arena_alloc(arena, bytes), 0xff, bytes);
+    }
+    column_set_valid(valid, i, false);
+  }
+  return valid;
+}
+
+Column column_pick(const Column *from, const uint32_t *rows, size_t count, Arena *arena)
+{
+  size_t width = type_width(from->type);
+  size_t bytes;
+  bool overflow = __builtin_mul_overflow(count, width, &bytes);
+  assert(!overflow);
+  uint8_t *data = arena_alloc(arena, bytes);
+  if (!pick_plain(from, rows, count, UINT32_MAX, data)) {
+    for (size_t i = 0; i < count; i++) {
+      uint8_t *at = data + i * width;
+      if (rows[i] == UINT32_MAX) {
+        memset(at, 0, width);
+      } else {
+        memcpy(at, (const uint8_t *)from->data + rows[i] * width, width);
+      }
+    }
+  }
+  return (Column){
+      .type = from->type,
+      .valid = pick_valid(from, rows, count, arena),
+      .data = data,
+      .child = from->child,
+  };
+}
