@@ -39,9 +39,11 @@ typedef struct {
   const uint8_t *end;
 } MpReader;
 
+enum { MP_DEPTH_MAX = 128 };
+
 typedef struct {
-  uint32_t depth;     // nesting of arrays and maps
-  uint64_t elements;  // tokens in one object, all levels
+  uint32_t depth;     // nesting of arrays and maps; more than MP_DEPTH_MAX counts as that
+  uint64_t elements;  // tokens in one object, all levels, those that counts announce included
 } MpLimits;
 
 typedef enum { MP_OK, MP_MORE, MP_BAD, MP_LIMIT } MpStatus;
@@ -67,8 +69,9 @@ static inline MpToken mp_take(MpReader *reader)
 // bin. The last of duplicate keys wins. False when it is not there or this is not a map.
 bool mp_map_get(MpReader map, const char *key, MpReader *value);
 
-// One checked object as compact JSON text, for messages and --format json. NaN and infinities as
-// NaN, Infinity, -Infinity; bin as a string; ext as null.
+// One checked object as compact JSON text, for messages and --format json. Floats are the shortest
+// text that reads back as the same float (`1.0`, not `1`); NaN and infinities are NaN, Infinity,
+// -Infinity; bin is a string, ext null. Bytes that are not UTF-8 become U+FFFD.
 void mp_print_json(MpReader *reader, Buf *out);
 
 // A msgpack-c packer that appends to `buf`.
