@@ -1,6 +1,7 @@
 #pragma once
 // Entity keys as bytes. The encoding is canonical (equal keys, equal bytes, whatever width the file
-// or client used), injective for a given list of key types, and sorts like the values do.
+// or client used), injective for a given list of key types, and sorts like the values do (strings by
+// length first, then by bytes).
 //
 //   online key    [view id: u16 BE][value]...
 //   int32, int64, timestamp   8 bytes, big-endian, sign bit flipped: integers compare by value
@@ -21,7 +22,9 @@ enum { KEY_STORE_MAX = 511, KEY_DIGEST_SIZE = 32, KEY_VIEW_SIZE = 2 };
 bool key_put_column(Buf *out, const Column *column, size_t row);
 
 // Appends a value that a client sent, checked against the key's type. *null is set and nothing is
-// appended when it is nil. Fails on another type: "expected int64, got string".
+// appended when it is nil. Timestamps are microseconds or ISO-8601 text; str is taken for bytes. An
+// integer beyond int32 is a legal value for an int32 key: it equals none that is stored. Fails on
+// another type: "expected int64, got string".
 bool key_put_msgpack(Buf *out, Type type, const MpToken *value, bool *null, Error *err);
 
 // Appends a value written on a command line. The empty text is the empty string, not null.

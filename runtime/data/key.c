@@ -1,0 +1,247 @@
+#include "data/key.h"
+
+#include <assert.h>
+#include <sha256.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+
+_Static_assert(KEY_DIGEST_SIZE == SHA256_DIGEST_LENGTH, "keys are cut with SHA-256");
+
+static void put_int(Buf *out, int64_t value)
+{
+  uint8_t bytes[8];
+  bytes_store_be64(bytes, bytes_order_i64(value));
+  buf_put(out, bytes, sizeof(bytes));
+}
+
+static void put_bytes(Buf *out, Slice value)
+{
+  uint8_t size[4];
+  assert(value.size <= UINT32_MAX);
+  bytes_store_be32(size, (uint32_t)value.size);
+  buf_put(out, size, sizeof(size));
+  buf_put_slice(out, value);
+}
+
+bool key_put_column(Buf *out, const Column *column, size_t row)
+{
+  if (!column_has(column, row)) {
+    return false;
+  }
+  switch (column->type.kind) {
+  case TYPE_BOOL:
+    buf_put_byte(out, column->bools[row] != 0);
+    break;
+  case TYPE_INT32:
+    put_int(out, column->int32s[row]);
+    break;
+  case TYPE_INT64:
+  case TYPE_TIMESTAMP:
+    put_int(out, column->int64s[row]);
+    break;
+  default:
+    assert(column->type.kind == TYPE_STRING || column->type.kind == TYPE_BYTES);
+    put_bytes(out, column->slices[row]);
+  }
+  return true;
+}
+
+static const char *kind_name(const MpToken *value)
+{
+  static const char *const NAMES[] = {
+      [MP_NIL] = "nil",     [MP_BOOL] = "bool",     [MP_INT] = "integer", [MP_UINT] = "integer",
+      [MP_FLOAT] = "float", [MP_STR] = "string",    [MP_BIN] = "bytes",   [MP_ARRAY] = "list",
+      [MP_MAP] = "map",     [MP_EXT] = "extension",
+  };
+  return NAMES[value->kind];
+}
+
+static bool wrong_type(Type type, const MpToken *value, Error *err)
+{
+  char name[TYPE_TEXT_SIZE];
+  type_print(type, name);
+  if (value->kind == MP_UINT) {
+    return error_set(err, ERR_INVALID, "expected %s, got %llu, which is beyond int64", name,
+                     (unsigned long long)value->unsigned_integer);
+  }
+  return error_set(err, ERR_INVALID, "expected %s, got %s", name, kind_name(value));
+}
+
+static bool put_time(Buf *out, Slice text, Error *err)
+{
+  Time time;
+  if (!clock_parse(text, &time, err)) {
+    return false;
+  }
+  put_int(out, time);
+  return true;
+}
+
+bool key_put_msgpack(Buf *out, Type type, const MpToken *value, bool *null, Error *err)
+{
+  assert(type_can_be_key(type));
+  *null = value->kind == MP_NIL;
+  if (*null) {
+    return true;
+  }
+  switch (type.kind) {
+  case TYPE_BOOL:
+    if (value->kind != MP_BOOL) {
+      return wrong_type(type, value, err);
+    }
+    buf_put_byte(out, (uint8_t)value->integer);
+    return true;
+  case TYPE_STRING:
+  case TYPE_BYTES:
+    // Clients whose language has one kind of string send str for bytes too.
+    if (value->kind != MP_STR && (type.kind == TYPE_STRING || value->kind != MP_BIN)) {
+      return wrong_type(type, value, err);
+    }
+    put_bytes(out, value->bytes);
+    return true;
+  default:
+    if (type.kind == TYPE_TIMESTAMP && value->kind == MP_STR) {
+      return put_time(out, value->bytes, err);
+    }
+    if (value->kind != MP_INT) {
+      return wrong_type(type, value, err);
+    }
+    // An int64 that no int32 equals is a key that is not there, not a mistake.
+    put_int(out, value->integer);
+    return true;
+  }
+}
+
+// Decimal digits with an optional sign; false when that is not all of `text` or int64 overflows.
+static bool parse_int(Slice text, int64_t *value)
+{
+  size_t at = text.size && (text.data[0] == '-' || text.data[0] == '+');
+  bool negative = at && text.data[0] == '-';
+  *value = 0;
+  if (at == text.size) {
+    return false;
+  }
+  for (; at < text.size; at++) {
+    int digit = text.data[at] - '0';
+    if (digit < 0 || digit > 9 || __builtin_mul_overflow(*value, 10, value)
+        || __builtin_add_overflow(*value, negative ? -digit : digit, value)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool key_put_text(Buf *out, Type type, Slice text, Error *err)
+{
+  assert(type_can_be_key(type));
+  int shown = text.size > 64 ? 64 : (int)text.size;
+  char name[TYPE_TEXT_SIZE];
+  int64_t value;
+  switch (type.kind) {
+  case TYPE_BOOL:
+    if (!slice_is(text, "true") && !slice_is(text, "false")) {
+      return error_set(err, ERR_INVALID, "expected true or false, got \"%.*s\"", shown,
+                       shown ? text.data : "");
+    }
+    buf_put_byte(out, slice_is(text, "true"));
+    return true;
+  case TYPE_STRING:
+  case TYPE_BYTES:
+    put_bytes(out, text);
+    return true;
+  default:
+    if (parse_int(text, &value)) {
+      put_int(out, value);
+      return true;
+    }
+    if (type.kind == TYPE_TIMESTAMP) {
+      return put_time(out, text, err);
+    }
+    return error_set(err, ERR_INVALID, "expected %s, got \"%.*s\"", type_print(type, name), shown,
+                     shown ? text.data : "");
+  }
+}
+
+void key_put_view(Buf *out, uint16_t view_id)
+{
+  uint8_t bytes[KEY_VIEW_SIZE];
+  bytes_store_be16(bytes, view_id);
+  buf_put(out, bytes, sizeof(bytes));
+}
+
+Slice key_store_form(Slice key, uint8_t *space, bool *cut)
+{
+  enum { KEPT = KEY_STORE_MAX - KEY_DIGEST_SIZE };
+  *cut = key.size > KEY_STORE_MAX;
+  if (!*cut) {
+    return key;
+  }
+  SHA2_CTX hash;
+  SHA256Init(&hash);
+  SHA256Update(&hash, (const uint8_t *)key.data, key.size);
+  memcpy(space, key.data, KEPT);
+  SHA256Final(space + KEPT, &hash);
+  return slice_of(space, KEY_STORE_MAX);
+}
+
+// Takes `size` bytes off the front; false when there are fewer.
+static bool take(Slice *key, size_t size, const uint8_t **at)
+{
+  if (key->size < size) {
+    return false;
+  }
+  *at = (const uint8_t *)key->data;
+  *key = slice_of(key->data + size, key->size - size);
+  return true;
+}
+
+static bool decode_value(Slice *key, Type type, msgpack_packer *packer)
+{
+  const uint8_t *at;
+  if (type.kind == TYPE_BOOL) {
+    if (!take(key, 1, &at) || *at > 1) {
+      return false;
+    }
+    *at ? msgpack_pack_true(packer) : msgpack_pack_false(packer);
+    return true;
+  }
+  if (type.kind != TYPE_STRING && type.kind != TYPE_BYTES) {
+    if (!take(key, 8, &at)) {
+      return false;
+    }
+    msgpack_pack_int64(packer, bytes_unorder_i64(bytes_load_be64(at)));
+    return true;
+  }
+  if (!take(key, 4, &at)) {
+    return false;
+  }
+  size_t size = bytes_load_be32(at);
+  if (!take(key, size, &at)) {
+    return false;
+  }
+  type.kind == TYPE_STRING ? mp_put_str(packer, slice_of(at, size))
+                           : mp_put_bin(packer, slice_of(at, size));
+  return true;
+}
+
+bool key_decode(Slice key, const Type *types, size_t count, Buf *msgpack, Error *err)
+{
+  size_t start = msgpack->size;
+  msgpack_packer packer = mp_packer(msgpack);
+  Slice left = key;
+  for (size_t i = 0; i < count; i++) {
+    if (!decode_value(&left, types[i], &packer)) {
+      char name[TYPE_TEXT_SIZE];
+      msgpack->size = start;
+      return error_set(err, ERR_DATA, "damaged key: no %s at byte %zu of %zu",
+                       type_print(types[i], name), key.size - left.size, key.size);
+    }
+  }
+  if (left.size) {
+    msgpack->size = start;
+    return error_set(err, ERR_DATA, "damaged key: %zu bytes too many", left.size);
+  }
+  return true;
+}
