@@ -75,6 +75,7 @@ typedef struct {
   int64_t delay;        // microseconds; 0: none. A delay implies as_known.
   bool strict;          // bound = "<"
   bool as_known;
+  bool online;          // kept in the online store
 } View;
 
 // One requested feature: where it comes from, and under which role.

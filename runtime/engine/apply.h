@@ -8,7 +8,7 @@ typedef struct {
   uint64_t generation;  // plan: the current one; apply: the new one (the old one without changes)
   Slice problems;       // msgpack list, host/host.h; with problems the rest is empty
   size_t problem_count;
-  Slice changes;        // msgpack list, host/host.h
+  Slice changes;  // msgpack list, host/host.h
   size_t change_count;
   size_t incompatible_count;
   uint64_t rows_dropped;  // apply: online rows of dropped views that were deleted

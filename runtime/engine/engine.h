@@ -5,6 +5,7 @@
 //
 // An Engine may be shared by threads only for engine_catalog; everything else is one thread's.
 
+#include "base/buf.h"
 #include "data/catalog.h"
 #include "source/duck.h"
 #include "store/db.h"
@@ -12,10 +13,10 @@
 typedef struct Engine Engine;
 
 typedef struct {
-  const char *project;     // folder; NULL: "."
-  const char *store;       // folder; NULL: $TIDEMARK_STORE or <project>/.tidemark/store
-  uint64_t memory_limit;   // bytes for jobs; 0: 1 GiB
-  unsigned threads;        // 0: all
+  const char *project;    // folder; NULL: "."
+  const char *store;      // folder; NULL: $TIDEMARK_STORE or <project>/.tidemark/store
+  uint64_t memory_limit;  // bytes for jobs; 0: 1 GiB
+  unsigned threads;       // 0: all
 } EngineOptions;
 
 // One line of a long job. `total` is 0 when it is not known.
@@ -38,9 +39,13 @@ bool engine_progress(Engine *engine, const Progress *progress, Error *err);
 void engine_cancel(Engine *engine);
 
 const char *engine_project(const Engine *engine);
+const char *engine_store(const Engine *engine);  // the store's folder
 Db *engine_db(Engine *engine, bool create, Error *err);
 Duck *engine_duck(Engine *engine, Error *err);
 
 // The catalog of the snapshot that `read` is on; one reference is the caller's. Decoded anew only
 // when the generation has changed. Fails with "nothing has been applied yet: run `tidemark apply`".
 Catalog *engine_catalog(Engine *engine, DbRead *read, Error *err);
+
+// The same for a job that needs no other read: opens one for a moment.
+bool engine_pin(Engine *engine, Catalog **catalog, Error *err);

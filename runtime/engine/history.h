@@ -5,25 +5,25 @@
 #include "engine/engine.h"
 
 typedef struct {
-  const char *spine;         // file
-  const char *output;        // file, by extension
-  const Slice *features;     // references; empty with service
+  const char *spine;      // file
+  const char *output;     // file, by extension
+  const Slice *features;  // references; empty with service
   size_t feature_count;
-  const char *service;       // NULL with features
-  const char *timestamp;     // the spine's time column; NULL: "event_timestamp"
-  TimeUnit time_unit;        // where that column is an integer
-  const RoleKey *maps;       // { role or view, key, spine column }
+  const char *service;    // NULL with features
+  const char *timestamp;  // the spine's time column; NULL: "event_timestamp"
+  TimeUnit time_unit;     // where that column is an integer
+  const RoleKey *maps;    // { role or view, key, spine column }
   size_t map_count;
-  Time as_of_created;        // TIME_NULL: everything that is there now
-  bool full_feature_names;   // view__feature always
-  bool statuses;             // a column <name>__status after each feature
-  bool event_timestamps;     // a column <view or role>__event_timestamp after each view's features
+  Time as_of_created;       // TIME_NULL: everything that is there now
+  bool full_feature_names;  // view__feature always
+  bool statuses;            // a column <name>__status after each feature
+  bool event_timestamps;    // columns <view or role>__event_timestamp after the features
 } HistoryRequest;
 
 typedef struct {
-  const char *view;   // or "role (view)"
-  uint64_t read;      // feature rows read
-  uint64_t present;   // spine rows that found one
+  const char *view;  // or "role (view)"
+  uint64_t read;     // feature rows read
+  uint64_t present;  // spine rows that found one
   uint64_t missing;
   uint64_t expired;
   uint64_t deleted;

@@ -17,7 +17,7 @@ typedef struct {
   Time start;
   Time end;
   uint64_t read;
-  uint64_t inside;    // rows of the interval, late ones included
+  uint64_t inside;  // rows of the interval, late ones included
   uint64_t late;
   uint64_t written;
   uint64_t stale;     // keys whose stored row was as new or newer

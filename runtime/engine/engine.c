@@ -1,0 +1,216 @@
+#include "engine/engine.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "store/registry.h"
+
+enum { PROGRESS_INTERVAL_MS = 50 };
+
+struct Engine {
+  char *project;
+  char *store;
+  uint64_t memory_limit;
+  unsigned threads;
+  Db *db;      // NULL until it is first needed
+  Duck *duck;  // NULL until a file is touched
+
+  pthread_mutex_t catalog_lock;
+  Catalog *catalog;  // of the newest generation anyone has asked for; one reference is ours
+
+  ProgressFunction progress;
+  void *progress_context;
+  uint64_t progress_at;  // monotonic ns of the last report
+  atomic_bool cancelled;
+};
+
+static bool is_folder(const char *path)
+{
+  struct stat status;
+  return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static char *store_path(const EngineOptions *options, const char *project)
+{
+  const char *chosen = options->store ? options->store : getenv("TIDEMARK_STORE");
+  if (chosen && *chosen) {
+    return mem_strdup(chosen);
+  }
+  Buf path = {0};
+  buf_print(&path, "%s/.tidemark/store", project);
+  return (char *)path.data;  // buf_print ends it with a NUL
+}
+
+Engine *engine_open(const EngineOptions *options, Error *err)
+{
+  const char *project = options->project ? options->project : ".";
+  if (!is_folder(project)) {
+    error_set(err, ERR_NOT_FOUND, "project folder \"%s\" does not exist: name it with -C DIR",
+              project);
+    return NULL;
+  }
+  Engine *engine = mem_zalloc(1, sizeof(*engine));
+  engine->project = mem_strdup(project);
+  engine->store = store_path(options, project);
+  engine->memory_limit = options->memory_limit;
+  engine->threads = options->threads;
+  pthread_mutex_init(&engine->catalog_lock, NULL);
+  return engine;
+}
+
+void engine_close(Engine *engine)
+{
+  if (!engine) {
+    return;
+  }
+  catalog_unref(engine->catalog);
+  if (engine->duck) {
+    duck_close(engine->duck);
+  }
+  db_close(engine->db);
+  pthread_mutex_destroy(&engine->catalog_lock);
+  free(engine->store);
+  free(engine->project);
+  free(engine);
+}
+
+void engine_on_progress(Engine *engine, ProgressFunction function, void *context)
+{
+  engine->progress = function;
+  engine->progress_context = context;
+}
+
+bool engine_progress(Engine *engine, const Progress *progress, Error *err)
+{
+  if (atomic_load_explicit(&engine->cancelled, memory_order_relaxed)) {
+    return error_set(err, ERR_CANCELLED, "interrupted");
+  }
+  if (!engine->progress) {
+    return true;
+  }
+  uint64_t now = clock_monotonic_ns();
+  bool last = progress->total && progress->done >= progress->total;
+  if (last || now - engine->progress_at >= UINT64_C(1000000) * PROGRESS_INTERVAL_MS) {
+    engine->progress_at = now;
+    engine->progress(engine->progress_context, progress);
+  }
+  return true;
+}
+
+void engine_cancel(Engine *engine)
+{
+  atomic_store_explicit(&engine->cancelled, true, memory_order_relaxed);
+}
+
+const char *engine_project(const Engine *engine)
+{
+  return engine->project;
+}
+
+const char *engine_store(const Engine *engine)
+{
+  return engine->store;
+}
+
+static bool nothing_applied(Error *err)
+{
+  return error_set(err, ERR_NOT_FOUND, "nothing has been applied yet: run `tidemark apply`");
+}
+
+static bool store_exists(const Engine *engine)
+{
+  Buf path = {0};
+  buf_print(&path, "%s/data.mdb", engine->store);
+  bool there = access((const char *)path.data, F_OK) == 0;
+  buf_deinit(&path);
+  return there;
+}
+
+Db *engine_db(Engine *engine, bool create, Error *err)
+{
+  if (engine->db) {
+    return engine->db;
+  }
+  if (!create && !store_exists(engine)) {
+    nothing_applied(err);
+    return NULL;
+  }
+  engine->db = db_open(&(DbOptions){.path = engine->store}, err);
+  return engine->db;
+}
+
+Duck *engine_duck(Engine *engine, Error *err)
+{
+  if (!engine->duck) {
+    DuckOptions options = {
+        .folder = engine->project,
+        .memory_limit = engine->memory_limit,
+        .threads = engine->threads,
+    };
+    engine->duck = duck_open(&options, err);
+  }
+  return engine->duck;
+}
+
+// Reads and decodes the current generation. Called with the lock held.
+static bool catalog_reload(Engine *engine, DbRead *read, Error *err)
+{
+  Arena arena = {0};
+  Generation record;
+  bool found = false;
+  Catalog *catalog = NULL;
+  if (registry_get(read, 0, &record, &found, &arena, err)) {
+    if (found) {
+      catalog = catalog_decode(record.catalog, record.generation, err);
+    } else {
+      nothing_applied(err);
+    }
+  }
+  arena_deinit(&arena);
+  if (catalog) {
+    catalog_unref(engine->catalog);
+    engine->catalog = catalog;
+  }
+  return catalog != NULL;
+}
+
+Catalog *engine_catalog(Engine *engine, DbRead *read, Error *err)
+{
+  uint64_t generation = 0;
+  if (!registry_generation(read, &generation, err)) {
+    return NULL;
+  }
+  if (generation == 0) {
+    nothing_applied(err);
+    return NULL;
+  }
+  pthread_mutex_lock(&engine->catalog_lock);
+  Catalog *catalog = NULL;
+  bool current = engine->catalog && engine->catalog->generation == generation;
+  if (current || catalog_reload(engine, read, err)) {
+    catalog = catalog_ref(engine->catalog);
+  }
+  pthread_mutex_unlock(&engine->catalog_lock);
+  return catalog;
+}
+
+bool engine_pin(Engine *engine, Catalog **catalog, Error *err)
+{
+  *catalog = NULL;
+  Db *db = engine_db(engine, false, err);
+  DbRead *read = db ? db_read_new(db, err) : NULL;
+  if (!read) {
+    return false;
+  }
+  if (db_read_begin(read, err)) {
+    *catalog = engine_catalog(engine, read, err);
+    db_read_end(read);
+  }
+  db_read_free(read);
+  return *catalog != NULL;
+}

@@ -1,0 +1,368 @@
+// Offline to online, view by view, in two passes over the source: keys and times decide which row
+// of each key is the newest, then only those rows' features are read, encoded and put.
+#include "engine/materialize.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/key.h"
+#include "data/row.h"
+#include "engine/loader.h"
+#include "engine/scan.h"
+#include "join/latest.h"
+#include "join/winners.h"
+
+typedef struct {
+  Engine *engine;
+  Db *db;
+  const View *view;
+  LatestRule rule;
+  Mark mark;  // before
+  bool has_mark;
+  bool incremental;
+  Winners winners;
+  uint64_t read;
+  LatestCounts counts;
+  Loader loader;
+} ViewLoad;
+
+// --- First pass: the newest row of each key
+// -------------------------------------------------------
+
+static void mark_winners(ViewLoad *load, const Latest *latest)
+{
+  winners_init(&load->winners, load->read);
+  size_t count = latest_count(latest);
+  for (uint32_t key = 0; key < count; key++) {
+    LatestRow row;
+    if (latest_get(latest, key, &row)) {
+      winners_mark(&load->winners, &row.arrival, 1);
+    }
+  }
+  winners_seal(&load->winners);
+  load->counts = latest_counts(latest);
+}
+
+static bool stream_ranks(ViewLoad *load, Scan *scan, KeySet *keys, Latest *latest, Error *err)
+{
+  uint32_t *numbers = NULL;
+  size_t capacity = 0;
+  ScanBlock block;
+  bool ok;
+  while ((ok = scan_next(scan, "finding the newest rows", &block, err)) && block.count) {
+    if (key_set_count(keys) + block.count >= KEY_NONE) {
+      ok = error_set(err, ERR_LIMIT, "feature_view \"%s\" has more than %u entities",
+                     load->view->declared.name, KEY_NONE - 1);
+      break;
+    }
+    if (block.count > capacity) {
+      capacity = block.count;
+      numbers = mem_realloc(numbers, capacity, sizeof(*numbers));
+    }
+    key_set_add(keys, block.keys, block.count, numbers);
+    latest_add(latest, block.count, numbers, block.event_times, block.created_times, block.deleted,
+               block.first_row);
+    load->read += block.count;
+  }
+  free(numbers);
+  return ok;
+}
+
+static bool find_winners(ViewLoad *load, Error *err)
+{
+  Type types[64];
+  const View *view = load->view;
+  if (view->key_count > sizeof(types) / sizeof(types[0])) {
+    return error_set(err, ERR_LIMIT, "feature_view \"%s\" has more than 64 keys",
+                     view->declared.name);
+  }
+  for (size_t i = 0; i < view->key_count; i++) {
+    types[i] = view->keys[i].type;
+  }
+  Scan *scan = scan_open(load->engine, view, SCAN_RANKS, NULL, 0, err);
+  if (!scan) {
+    return false;
+  }
+  KeySet *keys = key_set_new(types, view->key_count);
+  Latest *latest = latest_new(load->rule);
+  bool ok = stream_ranks(load, scan, keys, latest, err);
+  if (ok) {
+    mark_winners(load, latest);
+  }
+  latest_free(latest);
+  key_set_free(keys);
+  scan_close(scan);
+  return ok;
+}
+
+// --- Second pass: encode and put
+// ------------------------------------------------------------------
+
+// Buffers and the slot table of one view, reused for every row.
+typedef struct {
+  Buf key;
+  Buf row;
+  const Column **slots;  // by slot: the block's column, NULL where the slot is retired
+} RowBuilder;
+
+static void set_slots(RowBuilder *builder, const View *view, const Column *features)
+{
+  for (size_t i = 0; i < view->feature_count; i++) {
+    builder->slots[view->features[i].slot] = &features[i];
+  }
+}
+
+static bool load_row(ViewLoad *load, RowBuilder *builder, const ScanBlock *block, uint32_t row,
+                     Error *err)
+{
+  const View *view = load->view;
+  buf_reset(&builder->key);
+  key_put_view(&builder->key, view->id);
+  for (size_t i = 0; i < view->key_count; i++) {
+    bool there = key_put_column(&builder->key, &block->keys[i], row);
+    if (!there) {
+      return error_set(err, ERR_IO, "source \"%s\" changed while it was read: run it again",
+                       view->source->declared.name);
+    }
+  }
+  RowRank rank = {
+      .event_time = block->event_times[row],
+      .created_time = block->created_times ? block->created_times[row] : TIME_NULL,
+      .arrival = block->first_row + row,
+  };
+  bool deleted = block->deleted && block->deleted[row];
+  Slice key = buf_slice(&builder->key);
+  uint8_t space[KEY_STORE_MAX];
+  bool cut;
+  key_store_form(key, space, &cut);
+  Slice carried =
+      cut ? slice_of(key.data + KEY_VIEW_SIZE, key.size - KEY_VIEW_SIZE) : slice_of(NULL, 0);
+  buf_reset(&builder->row);
+  row_encode(&builder->row, rank, deleted, builder->slots, view->slot_count, row, carried);
+  return loader_add(&load->loader, key, buf_slice(&builder->row), rank, err);
+}
+
+static bool stream_rows(ViewLoad *load, Scan *scan, RowBuilder *builder, Error *err)
+{
+  uint32_t *picked = NULL;
+  size_t capacity = 0;
+  uint64_t found = 0;
+  ScanBlock block;
+  bool ok = true;
+  while (ok && found < load->winners.count) {
+    ok = scan_next(scan, "writing", &block, err);
+    if (!ok || !block.count) {
+      break;
+    }
+    if (block.count > capacity) {
+      capacity = block.count;
+      picked = mem_realloc(picked, capacity, sizeof(*picked));
+    }
+    size_t count = winners_pick(&load->winners, block.first_row, block.count, picked);
+    set_slots(builder, load->view, block.features);
+    for (size_t i = 0; ok && i < count; i++) {
+      ok = load_row(load, builder, &block, picked[i], err);
+    }
+    found += count;
+  }
+  free(picked);
+  return ok;
+}
+
+static bool load_rows(ViewLoad *load, Error *err)
+{
+  const View *view = load->view;
+  if (!load->winners.count) {
+    return true;
+  }
+  const Field **features = mem_zalloc(view->feature_count, sizeof(*features));
+  for (size_t i = 0; i < view->feature_count; i++) {
+    features[i] = &view->features[i];
+  }
+  RowBuilder builder = {.slots = mem_zalloc(view->slot_count, sizeof(Column *))};
+  Scan *scan =
+      scan_open(load->engine, view, SCAN_RANKS | SCAN_FEATURES, features, view->feature_count, err);
+  bool ok = scan && stream_rows(load, scan, &builder, err);
+  scan_close(scan);
+  buf_deinit(&builder.key);
+  buf_deinit(&builder.row);
+  free(builder.slots);
+  free(features);
+  return ok;
+}
+
+// --- The mark
+// -------------------------------------------------------------------------------------
+
+// The mark after covering [start, end). It only moves over unbroken ground: an interval that does
+// not touch what was covered before leaves it where it was.
+static Mark next_mark(const ViewLoad *load, bool *gap)
+{
+  Time start = load->rule.start;
+  Time end = load->rule.end;
+  Mark mark = load->mark;
+  *gap = load->has_mark && (start > mark.materialized_to || end < mark.materialized_from);
+  if (!load->has_mark) {
+    mark.materialized_from = start;
+    mark.materialized_to = end;
+    mark.created_to = load->counts.created_to;
+  } else if (!*gap) {
+    // Only a run that looked at every row below the mark may say up to which creation time rows
+    // have been seen; after a partial one, late rows elsewhere would be overlooked for ever.
+    bool complete =
+        load->incremental || (start <= mark.materialized_from && end >= mark.materialized_to);
+    if (complete && load->counts.created_to > mark.created_to) {
+      mark.created_to = load->counts.created_to;
+    }
+    mark.materialized_from = start < mark.materialized_from ? start : mark.materialized_from;
+    mark.materialized_to = end > mark.materialized_to ? end : mark.materialized_to;
+  }
+  mark.updated_at = clock_now();
+  mark.rows_read += load->read;
+  return mark;
+}
+
+static bool read_mark(ViewLoad *load, Error *err)
+{
+  DbRead *read = db_read_new(load->db, err);
+  if (!read) {
+    return false;
+  }
+  bool ok = db_read_begin(read, err);
+  if (ok) {
+    ok = marks_get(read, load->view->id, &load->mark, &load->has_mark, err);
+    db_read_end(read);
+  }
+  db_read_free(read);
+  return ok;
+}
+
+static void set_rule(ViewLoad *load, const MaterializeRequest *request)
+{
+  load->rule =
+      (LatestRule){.start = request->start, .end = request->end, .created_after = TIME_MAX};
+  load->incremental = request->incremental;
+  if (request->incremental) {
+    load->rule.start = load->has_mark ? load->mark.materialized_to : TIME_MIN;
+    load->rule.created_after = load->has_mark ? load->mark.created_to : TIME_MAX;
+  }
+}
+
+static bool load_view(ViewLoad *load, const MaterializeRequest *request, MaterializedView *result,
+                      Error *err)
+{
+  if (!read_mark(load, err)) {
+    return false;
+  }
+  set_rule(load, request);
+  if (!find_winners(load, err) || !load_rows(load, err)) {
+    return false;
+  }
+  bool gap;
+  Mark mark = next_mark(load, &gap);
+  if (!loader_finish(&load->loader, load->view->id, &mark, err)) {
+    return false;
+  }
+  *result = (MaterializedView){
+      .view = result->view,
+      .start = load->rule.start,
+      .end = load->rule.end,
+      .read = load->read,
+      .inside = load->counts.inside,
+      .late = load->counts.late,
+      .written = load->loader.written,
+      .stale = load->loader.stale,
+      .rejected = load->counts.null_key + load->counts.null_time,
+      .mark = mark.materialized_to,
+      .gap = gap,
+  };
+  return true;
+}
+
+// --- The use case
+// ---------------------------------------------------------------------------------
+
+static bool check_interval(const MaterializeRequest *request, Error *err)
+{
+  if (request->incremental || request->start < request->end) {
+    return true;
+  }
+  char start[CLOCK_TEXT_SIZE];
+  char end[CLOCK_TEXT_SIZE];
+  clock_print(request->start, start);
+  clock_print(request->end, end);
+  return error_set(err, ERR_INVALID,
+                   "the interval [%s, %s) is empty: START must be before END (END is exclusive)",
+                   start, end);
+}
+
+static bool find_view(const Catalog *catalog, Slice name, const View **view, Error *err)
+{
+  *view = catalog_view(catalog, name);
+  if (*view) {
+    return true;
+  }
+  const char **known = mem_zalloc(catalog->view_count, sizeof(*known));
+  for (size_t i = 0; i < catalog->view_count; i++) {
+    known[i] = catalog->views[i].declared.name;
+  }
+  const char *near = catalog_suggest(name, known, catalog->view_count);
+  error_set(err, ERR_NOT_FOUND, "unknown feature_view \"%.*s\"%s%s%s", (int)name.size, name.data,
+            near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+  free(known);
+  return false;
+}
+
+// The views to load: the named ones, or all that are kept online.
+static bool choose_views(const Catalog *catalog, const MaterializeRequest *request,
+                         const View ***views, size_t *count, Arena *arena, Error *err)
+{
+  *count = 0;
+  *views = arena_zalloc(arena, request->view_count + catalog->view_count, sizeof(**views));
+  for (size_t i = 0; i < request->view_count; i++) {
+    const View *view;
+    if (!find_view(catalog, request->views[i], &view, err)) {
+      return false;
+    }
+    if (!view->online) {
+      return error_set(err, ERR_INVALID,
+                       "feature_view \"%s\" is not kept online (online = false at %s)",
+                       view->declared.name, view->declared.at);
+    }
+    (*views)[(*count)++] = view;
+  }
+  for (size_t i = 0; !request->view_count && i < catalog->view_count; i++) {
+    if (catalog->views[i].online) {
+      (*views)[(*count)++] = &catalog->views[i];
+    }
+  }
+  return true;
+}
+
+bool engine_materialize(Engine *engine, const MaterializeRequest *request,
+                        MaterializeResult *result, Arena *arena, Error *err)
+{
+  *result = (MaterializeResult){0};
+  Catalog *catalog;
+  if (!check_interval(request, err) || !engine_pin(engine, &catalog, err)) {
+    return false;
+  }
+  const View **views;
+  size_t count;
+  bool ok = choose_views(catalog, request, &views, &count, arena, err);
+  if (ok) {
+    result->views = arena_zalloc(arena, count, sizeof(*result->views));
+  }
+  for (size_t i = 0; ok && i < count; i++) {
+    ViewLoad load = {.engine = engine, .view = views[i], .db = engine_db(engine, false, err)};
+    load.loader = (Loader){.db = load.db};
+    result->views[i].view = arena_text(arena, slice_text(views[i]->declared.name));
+    ok = load_view(&load, request, &result->views[i], err);
+    result->view_count += ok;
+    winners_deinit(&load.winners);
+    loader_deinit(&load.loader);
+  }
+  catalog_unref(catalog);
+  return ok;
+}
