@@ -14,31 +14,24 @@
 //
 // A row is visible from its event time on, and where creation counts (as_known, delay) not before it
 // is known: at its created time, or `event + delay` when it has none.
+//
+// The result is a maximum, so it does not depend on the order of the rows, the size of the blocks,
+// or on how they were dealt out to threads, as long as each row keeps its arrival.
 
 #include "base/clock.h"
 #include "data/row.h"
 #include "join/keys.h"
-
-// The spine side, shared by every view that joins on the same key columns. Built once.
-typedef struct {
-  size_t rows;         // spine rows
-  size_t keys;         // groups
-  uint32_t *starts;    // keys + 1 offsets into times and order
-  Time *times;         // per group ascending; rows with a null key or time are left out
-  uint32_t *order;     // spine row of each place
-} Spine;
-
-// `numbers` are the rows' key numbers (KEY_NONE: null key), `times` may hold TIME_NULL.
-bool spine_init(Spine *spine, const uint32_t *numbers, size_t key_count, const Time *times,
-                size_t rows);
-void spine_deinit(Spine *spine);
+#include "join/spine.h"
 
 typedef struct {
   int64_t ttl;          // microseconds; 0: unlimited
   int64_t delay;        // microseconds; used when known_matters
   bool strict;          // event < t instead of <=
   bool known_matters;   // the view is as_known or has a delay
-  Time as_of_created;   // rows known after it are ignored; TIME_MAX: no limit
+  bool drop_expired;    // rows too old for every spine row are not looked at: cheaper, and their
+                        // OUTSIDE_MAX_AGE becomes NOT_FOUND. For callers that show no statuses
+  Time as_of_created;   // rows known after it are ignored; TIME_MAX: no limit. A row without a
+                        // created time is known at event + delay; without a delay it always counts
 } AsofRule;
 
 // A block of feature rows; arrays of `count`.
@@ -48,18 +41,20 @@ typedef struct {
   const Time *event_times;     // TIME_NULL: skip
   const Time *created_times;   // TIME_NULL: none; NULL: the source has no such column
   const uint8_t *deleted;      // 1: tombstone; NULL: the source has no such column
-  uint64_t first_arrival;      // of row 0; the others count up
+  uint64_t first_arrival;      // of row 0; the others count up. Below 2^63
 } AsofBlock;
 
 typedef struct AsofSlots AsofSlots;  // one per view of a call (and per thread)
 
-AsofSlots *asof_new(const Spine *spine, AsofRule rule);
+AsofSlots *asof_new(const Spine *spine, AsofRule rule);  // borrows the spine
 void asof_free(AsofSlots *slots);
+size_t asof_bytes(const AsofSlots *slots);  // heap bytes held, for memory limits
 void asof_add(AsofSlots *slots, const AsofBlock *block);
 // Takes the greater of each place of two sets of slots over the same spine.
 void asof_merge(AsofSlots *into, const AsofSlots *from);
 
-// What a spine row gets.
+// What a spine row gets. A winner that is too old or a tombstone gives its event time, not its
+// arrival; age is judged first, so a tombstone out of age is OUTSIDE_MAX_AGE.
 typedef struct {
   uint64_t *arrivals;    // winner's arrival, ASOF_NONE without one (status is not PRESENT)
   Time *event_times;     // the winner's, TIME_NULL without one
@@ -68,7 +63,10 @@ typedef struct {
 
 #define ASOF_NONE UINT64_MAX
 
-void asof_finish(AsofSlots *slots, AsofMatches *matches);
+// May be called again after more rows were added: the slots themselves are not changed.
+void asof_finish(const AsofSlots *slots, AsofMatches *matches);
 
-// The bounds outside which no feature row can matter: [oldest spine time - ttl, newest spine time].
+// The event times outside which no feature row can give a value: [oldest spine time - ttl, newest
+// spine time]. Rows above change nothing; rows below only make OUTSIDE_MAX_AGE of a NOT_FOUND. With
+// no spine row that takes part it is empty: oldest > newest.
 void asof_bounds(const Spine *spine, AsofRule rule, Time *oldest, Time *newest);

@@ -8,16 +8,18 @@
 typedef struct {
   Time start;           // event times in [start, end) take part,
   Time end;
-  Time created_after;   // and earlier ones that were created after this; TIME_MAX: none
+  Time created_after;   // and earlier ones that were created after this; TIME_MAX: none;
+                        // TIME_NULL: all that have a created time
 } LatestRule;
 
 typedef struct {
   uint64_t read;        // rows seen
   uint64_t inside;      // rows that took part
   uint64_t late;        // of these, the ones below start
-  uint64_t null_key;    // rejected
-  uint64_t null_time;   // rejected
-  Time created_to;      // greatest created time of all rows with event time below end; TIME_NULL
+  uint64_t null_key;    // rejected, whatever the time
+  uint64_t null_time;   // rejected; the key was there
+  Time created_to;      // greatest created time of all rows with event time below end, whatever
+                        // their key; TIME_NULL when there was none
 } LatestCounts;
 
 typedef struct {
@@ -36,7 +38,7 @@ void latest_free(Latest *latest);
 void latest_add(Latest *latest, size_t count, const uint32_t *keys, const Time *event_times,
                 const Time *created_times, const uint8_t *deleted, uint64_t first_arrival);
 
-size_t latest_count(const Latest *latest);  // one more than the greatest key number seen
+size_t latest_count(const Latest *latest);  // one more than the greatest key that took part
 // The winner of a key; false when the key had no row that took part.
 bool latest_get(const Latest *latest, uint32_t key, LatestRow *row);
 LatestCounts latest_counts(const Latest *latest);
