@@ -99,6 +99,8 @@ typedef struct {
   size_t role_count;
 } Service;
 
+enum { CATALOG_KEYS_MAX = 64 };  // keys of an entity, and of a view's entities together
+
 typedef struct Catalog Catalog;
 struct Catalog {
   uint64_t generation;
@@ -123,7 +125,7 @@ const Entity *catalog_entity(const Catalog *catalog, Slice name);
 const Source *catalog_source(const Catalog *catalog, Slice name);
 const View *catalog_view(const Catalog *catalog, Slice name);
 const Service *catalog_service(const Catalog *catalog, Slice name);
-const Field *view_feature(const View *view, Slice name);
+const Field *view_feature(const View *view, Slice name);  // in declared order: linear
 
 // The known name nearest to `name` (edit distance), NULL when nothing is near: "did you mean".
 const char *catalog_suggest(Slice name, const char *const *known, size_t count);
