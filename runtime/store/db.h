@@ -3,7 +3,9 @@
 // sees LMDB, and db.c the only file that turns its codes into Errors.
 //
 // Tables: `meta` (format, registry), `online` (rows), `marks`. One process opens a path once; several
-// processes may have it open. Writers take turns (LMDB's lock); readers never wait.
+// processes may have it open. Writers take turns (LMDB's lock); readers never wait. A child made by
+// fork() must not use its parent's Db: it is refused, and the child opens the store itself. Files
+// belong to one kind of machine (64-bit, little-endian); others refuse them.
 
 #include "base/error.h"
 #include "base/slice.h"
@@ -27,6 +29,9 @@ void db_close(Db *db);  // every transaction must have ended; NULL is allowed
 bool db_write_begin(Db *db, DbWrite **write, Error *err);
 bool db_write_commit(DbWrite *write, Error *err);  // ends it, whatever comes back
 void db_write_abort(DbWrite *write);               // NULL is allowed
+// Whether it has changed as much as one transaction should (about 96 MiB of pages): commit and begin
+// another.
+bool db_write_full(const DbWrite *write);
 
 DbRead *db_read_new(Db *db, Error *err);
 bool db_read_begin(DbRead *read, Error *err);  // a snapshot of what is committed now

@@ -11,14 +11,20 @@ typedef enum {
 } OnlineOutcome;
 
 // Puts `row` (whose rank is `rank`) unless the stored row is as great or greater. `key` is the whole
-// key with its view id; a key that does not fit LMDB must be carried by the row (ROW_HAS_KEY).
-// Fastest in key order.
+// key with its view id; a key that does not fit LMDB (key_store_form cuts it) must be carried by the
+// row, without its view id (ROW_HAS_KEY). Fastest in key order.
 bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
                 Error *err);
 
 // The stored row of a key; slices point into the map and die with the read. *found is false when
 // there is none; a tombstone is found.
 bool online_get(DbRead *read, Slice key, RowView *row, bool *found, Error *err);
+
+enum { ONLINE_BLOCK = 32 };  // keys that are looked up before the first row is touched
+
+// The same for many keys; an empty key finds nothing. Blocks of ONLINE_BLOCK are best.
+bool online_get_many(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
+                     Error *err);
 
 typedef struct {
   Slice key;     // whole key without the view id

@@ -1,0 +1,77 @@
+#pragma once
+// Inside of the store layer: LMDB's handles behind Db, DbWrite and DbRead. Included by store/*.c
+// only.
+
+#include <lmdb.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "store/db.h"
+
+struct Db {
+  MDB_env *env;
+  MDB_dbi meta;
+  MDB_dbi online;
+  MDB_dbi marks;
+  char *path;
+  bool read_only;
+  unsigned forks;  // of the process when it was opened
+  dev_t device;    // identity of the folder, for the list of open stores
+  ino_t inode;
+  Db *next_open;
+
+  // What keeps db_grow away from running transactions: readers raise their own flag, everything
+  // else is counted here.
+  atomic_bool growing;
+  atomic_uint users;
+  pthread_mutex_t gate;  // guards `reads`, held while growing
+  DbRead *reads;
+
+  _Atomic(const void *) writer;  // a thread-local address of the thread that writes; NULL: nobody
+};
+
+struct DbWrite {
+  Db *db;
+  MDB_txn *txn;
+  MDB_cursor *online;   // opened at first use
+  const uint8_t *page;  // where the last value was written
+  size_t dirty_pages;   // upper estimate
+};
+
+struct DbRead {
+  Db *db;
+  MDB_txn *txn;  // reset between db_read_end and db_read_begin
+  atomic_bool busy;
+  DbRead *next;
+};
+
+static inline MDB_val db_value(Slice bytes)
+{
+  return (MDB_val){.mv_size = bytes.size, .mv_data = (void *)(uintptr_t)bytes.data};
+}
+
+static inline Slice db_slice(MDB_val value)
+{
+  return slice_of(value.mv_data, value.mv_size);
+}
+
+// Records what LMDB's code means while `doing` something ("read a mark"). Returns false.
+bool db_fail(const Db *db, int code, const char *doing, Error *err);
+
+// Looks `key` up; *found is false when there is none.
+bool db_get(const Db *db, MDB_txn *txn, MDB_dbi table, Slice key, Slice *value, bool *found,
+            Error *err);
+
+// Puts `value`, in place of what is there.
+bool db_put(DbWrite *write, MDB_dbi table, Slice key, Slice value, Error *err);
+
+// Deletes `key` if it is there.
+bool db_del(DbWrite *write, MDB_dbi table, Slice key, Error *err);
+
+// The write's cursor on the online table; NULL with an error.
+MDB_cursor *db_online_cursor(DbWrite *write, Error *err);
+
+// Counts the pages that a value of `size` bytes at `at` has made dirty.
+void db_count_pages(DbWrite *write, const void *at, size_t size);
