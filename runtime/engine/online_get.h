@@ -3,6 +3,7 @@
 // list of slices of stored msgpack, which the caller copies into its answer before it ends the read.
 
 #include "base/arena.h"
+#include "data/msgpack.h"
 #include "data/row.h"
 #include "engine/engine.h"
 
@@ -12,9 +13,15 @@ typedef struct {
   Type type;
 } OnlineKey;
 
-// A request resolved against a catalog: reusable for as long as that catalog is the current one.
+// A request resolved against a catalog: reusable for as long as that catalog is the current one, of
+// which it holds a reference. One thread's: it keeps its memory between requests.
 typedef struct OnlinePlan OnlinePlan;
 
+// Values (rows * columns) of one request.
+enum { ONLINE_VALUES_MAX = 1 << 22 };
+
+// Columns are named by engine/naming.h; the same feature twice is an error, and so is an entry of
+// `roles` that fits no requested view.
 OnlinePlan *online_plan_new(const Catalog *catalog, const Reference *features, size_t count,
                             const RoleKey *roles, size_t role_count, bool full_names, Error *err);
 OnlinePlan *online_plan_service(const Catalog *catalog, const Service *service, bool full_names,
@@ -39,11 +46,11 @@ typedef struct {
                           // its values in order
   // Details, filled when asked for; rows * columns.
   const uint8_t *statuses;     // ValueStatus
-  const Time *event_times;     // of the row the value is from; TIME_NULL without one
+  const Time *event_times;     // of the row it speaks of; TIME_NULL for NOT_FOUND
 } OnlineResult;
 
-// `details`: fill statuses and event_times. Slices point into the map and the arena: valid until
-// db_read_end. `now` takes the place of t in contract rules 2 and 8. A key of a wrong type fails the
-// request: `entities.driver_id[3]: expected int64, got string`.
+// `details`: fill statuses and event_times. Slices point into the map, the arena and the plan:
+// valid until db_read_end. `now` takes the place of t in contract rules 2, 4 and 8. A key of a wrong
+// type fails the request: `entities.driver_id[3]: expected int64, got string`, rows counted from 0.
 bool online_get_features(DbRead *read, const OnlinePlan *plan, const OnlineEntities *entities,
                          Time now, bool details, OnlineResult *result, Arena *arena, Error *err);
