@@ -208,7 +208,7 @@ local function write_snapshot(out, i, month, delay, correction)
     math.floor(person.student_loan * (1 - 0.01 * month)),
     math.floor(person.vehicle_loan * (1 - 0.02 * month)), pulls, missed_2y, missed_1y,
     math.min(missed_1y, random:int(0, 1)), not random:chance(0.01) and person.bankruptcies,
-    print_time(event), not random:chance(0.002) and print_time(created))
+    print_time(event), (correction or not random:chance(0.002)) and print_time(created))
 end
 
 -- What arrives in a month: its snapshots, the late ones of two months ago, corrections of the last.
