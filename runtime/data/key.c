@@ -232,11 +232,12 @@ bool key_decode(Slice key, const Type *types, size_t count, Buf *msgpack, Error 
   msgpack_packer packer = mp_packer(msgpack);
   Slice left = key;
   for (size_t i = 0; i < count; i++) {
+    size_t at = key.size - left.size;
     if (!decode_value(&left, types[i], &packer)) {
       char name[TYPE_TEXT_SIZE];
       msgpack->size = start;
       return error_set(err, ERR_DATA, "damaged key: no %s at byte %zu of %zu",
-                       type_print(types[i], name), key.size - left.size, key.size);
+                       type_print(types[i], name), at, key.size);
     }
   }
   if (left.size) {
