@@ -1,0 +1,470 @@
+#include "source/parquet_cursor.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "source/parquet_page.h"
+#include "source/text.h"
+
+enum { BATCH_ROWS = 4096 };
+
+#define US_PER_DAY INT64_C(86400000000)
+
+// How a stored value becomes ours. Anything that is not in the table is DuckDB's to convert.
+typedef enum {
+  CONVERT_NONE,
+  CONVERT_COPY1,
+  CONVERT_COPY4,
+  CONVERT_COPY8,
+  CONVERT_INT32_INT64,
+  CONVERT_UINT32_INT64,
+  CONVERT_INT32_FLOAT64,
+  CONVERT_FLOAT32_FLOAT64,
+  CONVERT_FLOAT64_FLOAT32,
+  CONVERT_DATE,
+  CONVERT_TIME_S,
+  CONVERT_TIME_MS,
+  CONVERT_TIME_US,
+  CONVERT_TIME_NS,
+  CONVERT_TEXT,
+  CONVERT_BYTES,
+} Conversion;
+
+static const struct {
+  ParquetPhysical physical;
+  ParquetLogical logical;
+  TypeKind kind;
+  Conversion conversion;
+} CONVERSIONS[] = {
+    {PARQUET_BOOLEAN, PARQUET_PLAIN_TYPE, TYPE_BOOL, CONVERT_COPY1},
+    {PARQUET_INT32, PARQUET_PLAIN_TYPE, TYPE_INT32, CONVERT_COPY4},
+    {PARQUET_INT32, PARQUET_SIGNED, TYPE_INT32, CONVERT_COPY4},
+    {PARQUET_INT32, PARQUET_PLAIN_TYPE, TYPE_INT64, CONVERT_INT32_INT64},
+    {PARQUET_INT32, PARQUET_SIGNED, TYPE_INT64, CONVERT_INT32_INT64},
+    {PARQUET_INT32, PARQUET_UNSIGNED, TYPE_INT64, CONVERT_UINT32_INT64},
+    {PARQUET_INT32, PARQUET_PLAIN_TYPE, TYPE_FLOAT64, CONVERT_INT32_FLOAT64},
+    {PARQUET_INT32, PARQUET_SIGNED, TYPE_FLOAT64, CONVERT_INT32_FLOAT64},
+    {PARQUET_INT32, PARQUET_DATE, TYPE_TIMESTAMP, CONVERT_DATE},
+    {PARQUET_INT64, PARQUET_PLAIN_TYPE, TYPE_INT64, CONVERT_COPY8},
+    {PARQUET_INT64, PARQUET_SIGNED, TYPE_INT64, CONVERT_COPY8},
+    {PARQUET_INT64, PARQUET_TIME_MS, TYPE_TIMESTAMP, CONVERT_TIME_MS},
+    {PARQUET_INT64, PARQUET_TIME_US, TYPE_TIMESTAMP, CONVERT_TIME_US},
+    {PARQUET_INT64, PARQUET_TIME_NS, TYPE_TIMESTAMP, CONVERT_TIME_NS},
+    {PARQUET_FLOAT, PARQUET_PLAIN_TYPE, TYPE_FLOAT32, CONVERT_COPY4},
+    {PARQUET_FLOAT, PARQUET_PLAIN_TYPE, TYPE_FLOAT64, CONVERT_FLOAT32_FLOAT64},
+    {PARQUET_DOUBLE, PARQUET_PLAIN_TYPE, TYPE_FLOAT64, CONVERT_COPY8},
+    {PARQUET_DOUBLE, PARQUET_PLAIN_TYPE, TYPE_FLOAT32, CONVERT_FLOAT64_FLOAT32},
+    {PARQUET_BYTE_ARRAY, PARQUET_TEXT, TYPE_STRING, CONVERT_TEXT},
+    {PARQUET_BYTE_ARRAY, PARQUET_TEXT, TYPE_BYTES, CONVERT_BYTES},
+    {PARQUET_BYTE_ARRAY, PARQUET_PLAIN_TYPE, TYPE_BYTES, CONVERT_BYTES},
+};
+
+typedef struct {
+  const ReaderColumn *wanted;
+  size_t place;  // among the file's leaves
+  Conversion conversion;
+  size_t width;  // of a value as stored; 0: byte array
+  ParquetPages pages;
+  uint32_t at[BATCH_ROWS];  // per row of the batch: place of its value in the page or dictionary
+  uint64_t valid[BATCH_ROWS / 64];
+  union {
+    uint64_t values[BATCH_ROWS];
+    Slice texts[BATCH_ROWS];
+  };
+} CursorColumn;
+
+struct ParquetCursor {
+  const ParquetFile *file;
+  const char *path;
+  CursorColumn *columns;
+  Column *out;
+  size_t count;
+  size_t group;
+  uint64_t row;  // next one, in the group
+  uint32_t picked[BATCH_ROWS];
+};
+
+// --- Opening
+// --------------------------------------------------------------------------------------
+
+static Conversion time_from_unit(TimeUnit unit)
+{
+  switch (unit) {
+  case UNIT_S:
+    return CONVERT_TIME_S;
+  case UNIT_MS:
+    return CONVERT_TIME_MS;
+  case UNIT_US:
+    return CONVERT_TIME_US;
+  case UNIT_NS:
+    return CONVERT_TIME_NS;
+  case UNIT_NONE:
+    break;
+  }
+  return CONVERT_NONE;
+}
+
+static Conversion find_conversion(const ParquetColumn *column, const ReaderColumn *wanted)
+{
+  bool integer = column->logical == PARQUET_PLAIN_TYPE || column->logical == PARQUET_SIGNED;
+  if (column->physical == PARQUET_INT64 && integer && wanted->type.kind == TYPE_TIMESTAMP) {
+    return time_from_unit(wanted->unit);
+  }
+  for (size_t i = 0; i < sizeof(CONVERSIONS) / sizeof(CONVERSIONS[0]); i++) {
+    if (CONVERSIONS[i].physical == column->physical && CONVERSIONS[i].logical == column->logical
+        && CONVERSIONS[i].kind == (TypeKind)wanted->type.kind) {
+      return CONVERSIONS[i].conversion;
+    }
+  }
+  return CONVERT_NONE;
+}
+
+static bool can_read(const ParquetFile *file, size_t place)
+{
+  for (size_t i = 0; i < file->group_count; i++) {
+    if (!parquet_can_decode(&file->columns[place], &file->groups[i].chunks[place])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+ParquetCursor *parquet_cursor_new(const ParquetFile *file, const char *path,
+                                  const ReaderColumn *columns, size_t count)
+{
+  ParquetCursor *cursor = mem_zalloc(1, sizeof(*cursor));
+  cursor->file = file;
+  cursor->path = path;
+  cursor->count = count;
+  cursor->columns = mem_zalloc(count, sizeof(*cursor->columns));
+  cursor->out = mem_zalloc(count, sizeof(*cursor->out));
+  for (size_t i = 0; i < count; i++) {
+    int place = parquet_find(file, columns[i].column);
+    Conversion conversion =
+        place < 0 ? CONVERT_NONE : find_conversion(&file->columns[place], &columns[i]);
+    if (conversion == CONVERT_NONE || !can_read(file, (size_t)place)) {
+      parquet_cursor_free(cursor);
+      return NULL;
+    }
+    CursorColumn *column = &cursor->columns[i];
+    column->wanted = &columns[i];
+    column->place = (size_t)place;
+    column->conversion = conversion;
+    column->width = parquet_width(file->columns[place].physical);
+  }
+  return cursor;
+}
+
+void parquet_cursor_free(ParquetCursor *cursor)
+{
+  if (!cursor) {
+    return;
+  }
+  for (size_t i = 0; i < cursor->count; i++) {
+    parquet_pages_deinit(&cursor->columns[i].pages);
+  }
+  free(cursor->columns);
+  free(cursor->out);
+  free(cursor);
+}
+
+static bool failed_in(const ParquetCursor *cursor, Error *err)
+{
+  return error_at(err, "%s", cursor->path);
+}
+
+bool parquet_cursor_start(ParquetCursor *cursor, size_t group, Error *err)
+{
+  cursor->group = group;
+  cursor->row = 0;
+  for (size_t i = 0; i < cursor->count; i++) {
+    CursorColumn *column = &cursor->columns[i];
+    if (!parquet_pages_start(&column->pages, cursor->file, group, column->place, err)) {
+      return failed_in(cursor, err);
+    }
+  }
+  return true;
+}
+
+// --- Choosing rows
+// --------------------------------------------------------------------------------
+
+// First wanted row at or after `row`, `end` when there is none.
+static uint64_t next_wanted(const uint64_t *wanted, uint64_t row, uint64_t end)
+{
+  while (row < end) {
+    uint64_t bits = wanted[row / 64] >> (row % 64);
+    if (bits) {
+      row += (uint64_t)__builtin_ctzll(bits);
+      break;
+    }
+    row = (row / 64 + 1) * 64;
+  }
+  return row < end ? row : end;
+}
+
+// Moves every column to the page that holds `row`; *end is the first row that some column has only
+// in a later page. A batch stays inside one page of each column, so nothing has to be kept.
+static bool seek_all(ParquetCursor *cursor, uint64_t row, uint64_t *end, Error *err)
+{
+  for (size_t i = 0; i < cursor->count; i++) {
+    ParquetPages *pages = &cursor->columns[i].pages;
+    if (!parquet_pages_seek(pages, row, err)) {
+      return failed_in(cursor, err);
+    }
+    uint64_t page_end = pages->page.first_row + pages->page.rows;
+    *end = page_end < *end ? page_end : *end;
+  }
+  return true;
+}
+
+// Fills `picked` with offsets from `row` of the rows to give. Returns how many.
+static size_t pick(ParquetCursor *cursor, const uint64_t *wanted, uint64_t row, uint64_t end)
+{
+  size_t count = 0;
+  if (!wanted) {
+    count = end - row < BATCH_ROWS ? (size_t)(end - row) : BATCH_ROWS;
+    cursor->row = row + count;
+    return count;
+  }
+  uint64_t base = cursor->file->groups[cursor->group].first_row;
+  uint64_t at = base + row;
+  while (count < BATCH_ROWS && (at = next_wanted(wanted, at, base + end)) < base + end) {
+    cursor->picked[count++] = (uint32_t)(at - base - row);
+    at++;
+  }
+  cursor->row = at - base;
+  return count;
+}
+
+// --- Converting
+// -----------------------------------------------------------------------------------
+
+static bool bad_value(const ParquetCursor *cursor, const CursorColumn *column, uint64_t row,
+                      const char *what, Error *err)
+{
+  error_set(err, ERR_DATA, "%s %s", column->wanted->what, what);
+  return error_at(err, "%s:row %llu:column %s", cursor->path,
+                  (unsigned long long)(cursor->file->groups[cursor->group].first_row + row + 1),
+                  column->wanted->column);
+}
+
+// Where the value of each row lies. Rows without one point at the first value, which is read and
+// not used; `valid` tells.
+static void locate(const ParquetCursor *cursor, CursorColumn *column, const uint64_t *wanted,
+                   uint64_t row, size_t count)
+{
+  const ParquetPage *page = &column->pages.page;
+  uint32_t first = (uint32_t)(row - page->first_row);
+  memset(column->valid, 0xff, sizeof(column->valid));
+  for (size_t i = 0; i < count; i++) {
+    uint32_t at = first + (wanted ? cursor->picked[i] : (uint32_t)i);
+    if (__builtin_expect(parquet_page_has(page, at), 1)) {
+      uint32_t rank = parquet_page_rank(page, at);
+      column->at[i] = page->places ? page->places[rank] : rank;
+    } else {
+      column->at[i] = 0;
+      column_set_valid(column->valid, i, false);
+    }
+  }
+}
+
+#define LOOP(stored, ours, expression)                                               \
+  do {                                                                               \
+    ours *to = (ours *)column->values;                                               \
+    for (size_t i = 0; i < count; i++) {                                             \
+      stored value;                                                                  \
+      memcpy(&value, from + (size_t)column->at[i] * sizeof(stored), sizeof(stored)); \
+      to[i] = (expression);                                                          \
+    }                                                                                \
+  } while (0)
+
+static void convert_numbers(CursorColumn *column, const uint8_t *from, size_t count)
+{
+  switch (column->conversion) {
+  case CONVERT_COPY1:
+    LOOP(uint8_t, uint8_t, value);
+    break;
+  case CONVERT_COPY4:
+    LOOP(uint32_t, uint32_t, value);
+    break;
+  case CONVERT_COPY8:
+  case CONVERT_TIME_US:
+    LOOP(uint64_t, uint64_t, value);
+    break;
+  case CONVERT_INT32_INT64:
+    LOOP(int32_t, int64_t, value);
+    break;
+  case CONVERT_UINT32_INT64:
+    LOOP(uint32_t, int64_t, (int64_t)value);
+    break;
+  case CONVERT_INT32_FLOAT64:
+    LOOP(int32_t, double, (double)value);
+    break;
+  case CONVERT_FLOAT32_FLOAT64:
+    LOOP(float, double, (double)value);
+    break;
+  case CONVERT_FLOAT64_FLOAT32:
+    LOOP(double, float, (float)value);
+    break;
+  case CONVERT_DATE:
+    LOOP(int32_t, int64_t, value);
+    break;
+  case CONVERT_TIME_S:
+  case CONVERT_TIME_MS:
+  case CONVERT_TIME_NS:
+    LOOP(int64_t, int64_t, value);
+    break;
+  default:
+    break;
+  }
+}
+
+static bool to_time(Conversion conversion, int64_t value, Time *time)
+{
+  switch (conversion) {
+  case CONVERT_DATE:
+    return !__builtin_mul_overflow(value, US_PER_DAY, time);
+  case CONVERT_TIME_S:
+    return clock_from_unit(value, UNIT_S, time, NULL);
+  case CONVERT_TIME_MS:
+    return clock_from_unit(value, UNIT_MS, time, NULL);
+  case CONVERT_TIME_NS:
+    return clock_from_unit(value, UNIT_NS, time, NULL);
+  default:
+    *time = value;
+    // DuckDB and PostgreSQL write infinity as the two ends of the range.
+    return value != INT64_MIN && value != INT64_MAX && value != -INT64_MAX;
+  }
+}
+
+// Values that were copied as they are and have to be checked or scaled. Returns the row that cannot
+// be ours, `count` when all can.
+static size_t finish_numbers(CursorColumn *column, const uint8_t *from, size_t count)
+{
+  bool is_time = column->conversion >= CONVERT_DATE && column->conversion <= CONVERT_TIME_NS;
+  for (size_t i = 0; is_time && i < count; i++) {
+    Time time;
+    bool there = column->valid[i / 64] >> (i % 64) & 1;
+    if (there && !to_time(column->conversion, (int64_t)column->values[i], &time)) {
+      return i;
+    }
+    column->values[i] = there ? (uint64_t)time : 0;
+  }
+  for (size_t i = 0; column->conversion == CONVERT_FLOAT64_FLOAT32 && i < count; i++) {
+    double wide;
+    memcpy(&wide, from + (size_t)column->at[i] * sizeof(wide), sizeof(wide));
+    bool there = column->valid[i / 64] >> (i % 64) & 1;
+    if (there && isinf(((float *)column->values)[i]) && !isinf(wide)) {
+      return i;
+    }
+  }
+  return count;
+}
+
+static size_t convert_texts(CursorColumn *column, const Slice *from, size_t count)
+{
+  for (size_t i = 0; i < count; i++) {
+    bool there = column->valid[i / 64] >> (i % 64) & 1;
+    column->texts[i] = there ? from[column->at[i]] : slice_of(NULL, 0);
+    if (column->conversion == CONVERT_TEXT && !text_is_utf8(column->texts[i])) {
+      return i;
+    }
+  }
+  return count;
+}
+
+// A page whose values are ours as they lie: no nulls, no dictionary, no conversion, aligned.
+static const uint8_t *as_it_lies(const CursorColumn *column, const uint64_t *wanted, uint64_t row)
+{
+  const ParquetPage *page = &column->pages.page;
+  bool plain = !wanted && !page->valid && !page->places && page->fixed
+               && (column->conversion == CONVERT_COPY8 || column->conversion == CONVERT_COPY4);
+  const uint8_t *at = plain ? page->fixed + (row - page->first_row) * column->width : NULL;
+  return (uintptr_t)at % column->width == 0 ? at : NULL;
+}
+
+static bool convert(const ParquetCursor *cursor, CursorColumn *column, const uint64_t *wanted,
+                    uint64_t row, size_t count, Column *out, Error *err)
+{
+  static const uint8_t NO_VALUES[16];
+  static const Slice NO_TEXTS[1];
+  const ParquetPage *page = &column->pages.page;
+  *out = (Column){.type = column->wanted->type};
+  out->data = column->width ? as_it_lies(column, wanted, row) : NULL;
+  if (out->data) {
+    return true;
+  }
+  locate(cursor, column, wanted, row, count);
+  size_t good;
+  if (column->width) {
+    const uint8_t *from = page->places ? column->pages.dictionary.fixed : page->fixed;
+    from = page->value_count ? from : NO_VALUES;
+    convert_numbers(column, from, count);
+    good = finish_numbers(column, from, count);
+  } else {
+    const Slice *from = page->places ? column->pages.dictionary.texts : page->texts;
+    good = convert_texts(column, page->value_count ? from : NO_TEXTS, count);
+  }
+  if (good < count) {
+    uint64_t bad = row + (wanted ? cursor->picked[good] : good);
+    return bad_value(cursor, column, bad,
+                     column->width ? "has a value that its type cannot hold"
+                                   : "has a text that is not UTF-8",
+                     err);
+  }
+  out->data = column->values;
+  out->valid = page->valid ? column->valid : NULL;
+  return true;
+}
+
+bool parquet_cursor_next(ParquetCursor *cursor, const uint64_t *wanted, Batch *batch, Error *err)
+{
+  const ParquetGroup *group = &cursor->file->groups[cursor->group];
+  *batch = (Batch){.column_count = cursor->count, .columns = cursor->out};
+  uint64_t row = cursor->row;
+  if (wanted) {
+    uint64_t end = group->first_row + group->rows;
+    row = next_wanted(wanted, group->first_row + row, end) - group->first_row;
+  }
+  uint64_t end = group->rows;
+  if (row >= end || !cursor->count) {
+    cursor->row = end;
+    return true;
+  }
+  if (!seek_all(cursor, row, &end, err)) {
+    return false;
+  }
+  size_t count = pick(cursor, wanted, row, end);
+  for (size_t i = 0; i < cursor->count; i++) {
+    if (!convert(cursor, &cursor->columns[i], wanted, row, count, &cursor->out[i], err)) {
+      return false;
+    }
+  }
+  batch->count = count;
+  batch->first_row = group->first_row + row;
+  return true;
+}
+
+// --- Statistics
+// -----------------------------------------------------------------------------------
+
+bool parquet_cursor_outside(const ParquetCursor *cursor, size_t group, size_t place, Time oldest,
+                            Time newest)
+{
+  const CursorColumn *column = &cursor->columns[place];
+  const ParquetChunk *chunk = &cursor->file->groups[group].chunks[column->place];
+  bool scaled = column->conversion >= CONVERT_TIME_S && column->conversion <= CONVERT_TIME_NS;
+  if (!scaled || chunk->min.size != 8 || chunk->max.size != 8) {
+    return false;
+  }
+  int64_t stored_min;
+  int64_t stored_max;
+  memcpy(&stored_min, chunk->min.data, sizeof(stored_min));
+  memcpy(&stored_max, chunk->max.data, sizeof(stored_max));
+  Time min;
+  Time max;
+  return to_time(column->conversion, stored_min, &min)
+         && to_time(column->conversion, stored_max, &max) && (max < oldest || min > newest);
+}

@@ -1,0 +1,25 @@
+#pragma once
+// Columns of a Parquet file as batches of our types: the whole of a row group, or only wanted rows
+// of it. One cursor per thread; several may share a file.
+
+#include "source/parquet_file.h"
+#include "source/reader.h"
+
+typedef struct ParquetCursor ParquetCursor;
+
+// NULL when some column is missing or needs a conversion that this reader does not do.
+ParquetCursor *parquet_cursor_new(const ParquetFile *file, const char *path,
+                                  const ReaderColumn *columns, size_t count);
+void parquet_cursor_free(ParquetCursor *cursor);
+
+bool parquet_cursor_start(ParquetCursor *cursor, size_t group, Error *err);
+
+// The next rows of the group; count 0 at its end. batch->first_row is the file's row number of the
+// first one. With `wanted` (bit i: row i of the file) only those rows come, and they need not be
+// next to each other. Valid until the next call.
+bool parquet_cursor_next(ParquetCursor *cursor, const uint64_t *wanted, Batch *batch, Error *err);
+
+// Whether a group's statistics rule out every time in [oldest, newest] in the column at `place` of
+// the cursor's columns (a timestamp).
+bool parquet_cursor_outside(const ParquetCursor *cursor, size_t group, size_t place, Time oldest,
+                            Time newest);
