@@ -1,0 +1,383 @@
+#include "cli/args.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "data/catalog.h"
+
+// Where parsing stands in argv.
+typedef struct {
+  char **argv;
+  size_t count;
+  size_t at;
+  bool only_arguments;  // after `--`
+} Cursor;
+
+static size_t count_options(const Option *options)
+{
+  size_t count = 0;
+  while (options && options[count].name) {
+    count++;
+  }
+  return count;
+}
+
+static const Option *find_in(const Option *options, Slice name, char letter)
+{
+  for (size_t i = 0; options && options[i].name; i++) {
+    if (letter ? options[i].letter == letter : slice_is(name, options[i].name)) {
+      return &options[i];
+    }
+  }
+  return NULL;
+}
+
+// The command's own options come first: they may use a global one's letter.
+static const Option *find_option(const Args *args, Slice name, char letter)
+{
+  const Option *own = args->command ? args->command->options : NULL;
+  const Option *found = find_in(own, name, letter);
+  return found ? found : find_in(GLOBAL_OPTIONS, name, letter);
+}
+
+static bool unknown_option(const Args *args, Slice name, Error *err)
+{
+  const Option *own = args->command ? args->command->options : NULL;
+  size_t own_count = count_options(own);
+  size_t global_count = count_options(GLOBAL_OPTIONS);
+  const char **known = arena_alloc(args->arena, (own_count + global_count) * sizeof(*known));
+  for (size_t i = 0; i < own_count + global_count; i++) {
+    known[i] = i < own_count ? own[i].name : GLOBAL_OPTIONS[i - own_count].name;
+  }
+  const char *near = catalog_suggest(name, known, own_count + global_count);
+  const char *where = args->command ? "" : " before the command";
+  if (near) {
+    return error_set(err, ERR_USAGE, "unknown option \"--%.*s\"%s, did you mean \"--%s\"?",
+                     (int)name.size, name.data, where, near);
+  }
+  return error_set(err, ERR_USAGE, "unknown option \"--%.*s\"%s", (int)name.size, name.data, where);
+}
+
+static bool unknown_command(const char *name, Error *err)
+{
+  const char *known[64];
+  size_t count = 0;
+  for (; COMMANDS[count].name && count < sizeof(known) / sizeof(known[0]); count++) {
+    known[count] = COMMANDS[count].name;
+  }
+  const char *near = catalog_suggest(slice_text(name), known, count);
+  if (near) {
+    return error_set(err, ERR_USAGE, "unknown command \"%s\", did you mean \"%s\"?", name, near);
+  }
+  return error_set(err, ERR_USAGE, "unknown command \"%s\": `tidemark help` lists them", name);
+}
+
+static bool check_choice(const Option *option, const char *value, Error *err)
+{
+  if (!option->choices) {
+    return true;
+  }
+  char listed[128] = "";
+  for (size_t i = 0; option->choices[i]; i++) {
+    if (strcmp(option->choices[i], value) == 0) {
+      return true;
+    }
+    strncat(listed, i ? ", " : "", sizeof(listed) - strlen(listed) - 1);
+    strncat(listed, option->choices[i], sizeof(listed) - strlen(listed) - 1);
+  }
+  return error_set(err, ERR_USAGE, "--%s: unknown value \"%s\", expected one of %s", option->name,
+                   value, listed);
+}
+
+static bool add_given(Args *args, const Option *option, const char *value, Error *err)
+{
+  if (value && !check_choice(option, value, err)) {
+    return false;
+  }
+  args->given[args->given_count++] = (Given){option, value};
+  return true;
+}
+
+static bool parse_long(Args *args, Cursor *cursor, Error *err)
+{
+  const char *text = cursor->argv[cursor->at++] + 2;
+  const char *equals = strchr(text, '=');
+  Slice name = slice_of(text, equals ? (size_t)(equals - text) : strlen(text));
+  const Option *option = find_option(args, name, '\0');
+  if (!option) {
+    return unknown_option(args, name, err);
+  }
+  if (!option->metavar) {
+    return equals ? error_set(err, ERR_USAGE, "--%s takes no value", option->name)
+                  : add_given(args, option, NULL, err);
+  }
+  if (equals) {
+    return add_given(args, option, equals + 1, err);
+  }
+  if (cursor->at == cursor->count) {
+    return error_set(err, ERR_USAGE, "--%s needs a value: --%s %s", option->name, option->name,
+                     option->metavar);
+  }
+  return add_given(args, option, cursor->argv[cursor->at++], err);
+}
+
+// `-q`, `-C dir`, `-Cdir`; switches may be joined.
+static bool parse_short(Args *args, Cursor *cursor, Error *err)
+{
+  const char *text = cursor->argv[cursor->at++] + 1;
+  for (; *text; text++) {
+    const Option *option = find_option(args, (Slice){0}, *text);
+    if (!option) {
+      return error_set(err, ERR_USAGE, "unknown option \"-%c\"", *text);
+    }
+    if (!option->metavar) {
+      if (!add_given(args, option, NULL, err)) {
+        return false;
+      }
+      continue;
+    }
+    if (text[1]) {
+      return add_given(args, option, text + 1, err);
+    }
+    if (cursor->at == cursor->count) {
+      return error_set(err, ERR_USAGE, "-%c needs a value: -%c %s", *text, *text, option->metavar);
+    }
+    return add_given(args, option, cursor->argv[cursor->at++], err);
+  }
+  return true;
+}
+
+static void take_rest(Args *args, Cursor *cursor)
+{
+  while (cursor->at < cursor->count) {
+    args->arguments[args->argument_count++] = cursor->argv[cursor->at++];
+  }
+}
+
+static bool parse_word(Args *args, Cursor *cursor, Error *err)
+{
+  const char *text = cursor->argv[cursor->at++];
+  if (args->command) {
+    args->arguments[args->argument_count++] = text;
+    if (args->command->rest == REST_AFTER_FIRST) {
+      take_rest(args, cursor);
+    }
+    return true;
+  }
+  args->command = commands_find(text);
+  if (!args->command) {
+    return unknown_command(text, err);
+  }
+  // An interpreter has options of its own; only its help is ours.
+  if (args->command->rest == REST_ALL
+      && !(cursor->at < cursor->count && strcmp(cursor->argv[cursor->at], "--help") == 0)) {
+    take_rest(args, cursor);
+  }
+  return true;
+}
+
+static bool parse_next(Args *args, Cursor *cursor, Error *err)
+{
+  const char *text = cursor->argv[cursor->at];
+  if (cursor->only_arguments || text[0] != '-' || text[1] == '\0') {
+    return parse_word(args, cursor, err);
+  }
+  if (strcmp(text, "--") == 0) {
+    cursor->only_arguments = true;
+    cursor->at++;
+    return true;
+  }
+  return text[1] == '-' ? parse_long(args, cursor, err) : parse_short(args, cursor, err);
+}
+
+static bool check_counts(const Args *args, Error *err)
+{
+  const Command *command = args->command;
+  if (args->argument_count < command->least) {
+    return error_set(err, ERR_USAGE, "%s: an argument is missing: tidemark %s %s", command->name,
+                     command->name, command->arguments);
+  }
+  if (args->argument_count > command->most && command->rest == REST_OURS) {
+    return error_set(err, ERR_USAGE, "%s: unexpected argument \"%s\"", command->name,
+                     args->arguments[command->most]);
+  }
+  return true;
+}
+
+bool args_parse(Args *args, int argc, char **argv, Arena *arena, Error *err)
+{
+  size_t count = argc > 0 ? (size_t)argc : 0;
+  *args = (Args){
+      .arguments = arena_zalloc(arena, count + 1, sizeof(*args->arguments)),
+      // A word of joined switches may give more options than argv has words.
+      .arena = arena,
+  };
+  size_t most_given = count;
+  for (size_t i = 1; i < count; i++) {
+    most_given += strlen(argv[i]);
+  }
+  args->given = arena_zalloc(arena, most_given + 1, sizeof(*args->given));
+
+  Cursor cursor = {.argv = argv, .count = count, .at = 1};
+  bool good = true;
+  while (good && cursor.at < cursor.count) {
+    good = parse_next(args, &cursor, err);
+  }
+  args->help = args_has(args, "help");
+  args->version = args_has(args, "version");
+  args->quiet = args_has(args, "quiet");
+  const char *format = args_value(args, "format");
+  args->format = !format                       ? FORMAT_TABLE
+                 : strcmp(format, "json") == 0 ? FORMAT_JSON
+                 : strcmp(format, "csv") == 0  ? FORMAT_CSV
+                                               : FORMAT_TABLE;
+  if (!good || !args->command || args->help || args->version) {
+    return good;
+  }
+  return check_counts(args, err);
+}
+
+bool args_has(const Args *args, const char *name)
+{
+  for (size_t i = 0; i < args->given_count; i++) {
+    if (strcmp(args->given[i].option->name, name) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+const char *args_value(const Args *args, const char *name)
+{
+  for (size_t i = args->given_count; i-- > 0;) {
+    if (strcmp(args->given[i].option->name, name) == 0) {
+      return args->given[i].value;
+    }
+  }
+  return NULL;
+}
+
+TextList args_values(const Args *args, const char *name)
+{
+  TextList list = {arena_zalloc(args->arena, args->given_count + 1, sizeof(*list.items)), 0};
+  for (size_t i = 0; i < args->given_count; i++) {
+    if (strcmp(args->given[i].option->name, name) == 0) {
+      list.items[list.count++] = args->given[i].value;
+    }
+  }
+  return list;
+}
+
+void args_split(const char *text, TextList *out, Arena *arena)
+{
+  size_t parts = 1;
+  for (const char *at = text; *at; at++) {
+    parts += *at == ',';
+  }
+  const char **items = arena_zalloc(arena, out->count + parts, sizeof(*items));
+  if (out->count) {
+    memcpy(items, out->items, out->count * sizeof(*items));
+  }
+  out->items = items;
+  for (const char *at = text;; at++) {
+    size_t size = strcspn(at, ",");
+    if (size) {
+      out->items[out->count++] = arena_text(arena, slice_of(at, size));
+    }
+    at += size;
+    if (!*at) {
+      return;
+    }
+  }
+}
+
+TextList args_listed(const Args *args, const char *name)
+{
+  TextList given = args_values(args, name);
+  TextList list = {0};
+  for (size_t i = 0; i < given.count; i++) {
+    args_split(given.items[i], &list, args->arena);
+  }
+  return list;
+}
+
+// Digits only: strtoull alone would take signs and spaces.
+static bool parse_digits(const char *text, const char **end, uint64_t *value)
+{
+  if (*text < '0' || *text > '9') {
+    return false;
+  }
+  errno = 0;
+  char *stop;
+  *value = strtoull(text, &stop, 10);
+  *end = stop;
+  return errno == 0;
+}
+
+bool args_number(const Args *args, const char *name, uint64_t least, uint64_t fallback,
+                 uint64_t *value, Error *err)
+{
+  const char *text = args_value(args, name);
+  *value = fallback;
+  if (!text) {
+    return true;
+  }
+  const char *end;
+  if (!parse_digits(text, &end, value) || *end || *value < least || *value > UINT32_MAX) {
+    return error_set(err, ERR_USAGE, "--%s: expected a whole number from %llu to %llu, got \"%s\"",
+                     name, (unsigned long long)least, (unsigned long long)UINT32_MAX, text);
+  }
+  return true;
+}
+
+bool args_size(const Args *args, const char *name, uint64_t fallback, uint64_t *value, Error *err)
+{
+  static const struct {
+    const char *suffix;
+    unsigned shift;
+  } UNITS[] = {{"", 0},     {"B", 0},  {"K", 10},   {"KiB", 10}, {"M", 20},
+               {"MiB", 20}, {"G", 30}, {"GiB", 30}, {"T", 40},   {"TiB", 40}};
+  const char *text = args_value(args, name);
+  *value = fallback;
+  if (!text) {
+    return true;
+  }
+  const char *end;
+  if (parse_digits(text, &end, value)) {
+    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
+      if (strcmp(end, UNITS[i].suffix) == 0 && *value && *value <= UINT64_MAX >> UNITS[i].shift) {
+        *value <<= UNITS[i].shift;
+        return true;
+      }
+    }
+  }
+  return error_set(err, ERR_USAGE, "--%s: expected a size such as 1048576 or 64MiB, got \"%s\"",
+                   name, text);
+}
+
+static bool parse_microseconds(const char *text, int64_t *time)
+{
+  const char *digits = text + (*text == '-');
+  if (!*digits || digits[strspn(digits, "0123456789")]) {
+    return false;
+  }
+  errno = 0;
+  *time = strtoll(text, NULL, 10);
+  return errno == 0 && *time != TIME_NULL;
+}
+
+bool args_time(const char *text, const char *what, int64_t *time, Error *err)
+{
+  if (strcmp(text, "now") == 0) {
+    *time = clock_now();
+    return true;
+  }
+  Error inner = {0};
+  if (parse_microseconds(text, time) || clock_parse(slice_text(text), time, &inner)) {
+    return true;
+  }
+  return error_set(err, ERR_USAGE, "%s: %s", what, inner.message);
+}

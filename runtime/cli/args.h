@@ -1,0 +1,91 @@
+#pragma once
+// Arguments as data: what a command takes, and what one invocation gave. Parsing, help, the
+// reference page and shell completion all read the same tables (cli/commands.c).
+
+#include "base/arena.h"
+#include "base/error.h"
+
+typedef enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV } Format;
+
+typedef struct {
+  const char *name;            // long form without its dashes; NULL ends a list
+  char letter;                 // short form, '\0' for none
+  const char *metavar;         // name of its value; NULL: a switch
+  const char *help;            // lower case, no full stop
+  const char *const *choices;  // NULL-terminated values it may have; NULL: any
+  bool repeatable;             // every value counts, not only the last one
+} Option;
+
+// What belongs to somebody else, unparsed.
+typedef enum {
+  REST_OURS,
+  REST_AFTER_FIRST,  // all that follows the first argument: a script's
+  REST_ALL,          // all that follows the command's name
+} Rest;
+
+typedef struct Args Args;
+
+typedef struct {
+  const char *name;       // NULL ends a list
+  const char *arguments;  // "START END"; "" for none
+  size_t least;           // arguments
+  size_t most;
+  const char *summary;          // one line, lower case, no full stop
+  const char *details;          // sentences for --help; NULL: none
+  const Option *options;        // NULL: only the global ones
+  const char *const *examples;  // NULL-terminated
+  const char *const *choices;   // of the first argument, NULL-terminated; NULL: any
+  Rest rest;
+  // Runs it. Sets args->status where a done command's exit status is not 0.
+  bool (*run)(Args *args, Error *err);
+} Command;
+
+typedef struct {
+  const Option *option;
+  const char *value;  // NULL for a switch
+} Given;
+
+struct Args {
+  const Command *command;  // NULL: none was named
+  const char **arguments;
+  size_t argument_count;
+  Given *given;
+  size_t given_count;
+  Format format;
+  bool quiet;
+  bool help;
+  bool version;
+  int status;
+  Arena *arena;  // everything here, and what commands make
+};
+
+// Reads argv. On failure what was understood so far is there, so that the message can point to the
+// command's help. Texts are borrowed from argv.
+bool args_parse(Args *args, int argc, char **argv, Arena *arena, Error *err);
+
+bool args_has(const Args *args, const char *name);
+const char *args_value(const Args *args, const char *name);  // the last one; NULL when not given
+
+typedef struct {
+  const char **items;
+  size_t count;
+} TextList;
+
+// Every value of a repeatable option, in order.
+TextList args_values(const Args *args, const char *name);
+
+// The same, where one value may list several, parted by commas: `-f a:x,a:y -f b:z`.
+TextList args_listed(const Args *args, const char *name);
+
+// Splits at commas; empty parts are dropped.
+void args_split(const char *text, TextList *out, Arena *arena);
+
+// A value as a number of `least` or more, and as bytes ("64MiB", "64M", "1024"); `fallback` when
+// the option was not given.
+bool args_number(const Args *args, const char *name, uint64_t least, uint64_t fallback,
+                 uint64_t *value, Error *err);
+bool args_size(const Args *args, const char *name, uint64_t fallback, uint64_t *value, Error *err);
+
+// A time as people write it: ISO-8601, an integer of microseconds, or `now`. `what` is for
+// messages.
+bool args_time(const char *text, const char *what, int64_t *time, Error *err);

@@ -1,0 +1,209 @@
+// plan and apply: the difference between the definitions and the registry.
+
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/print.h"
+#include "cli/session.h"
+
+// Every mistake with its place, as compilers print them, so that editors can jump there.
+static void print_problems(MpReader plan)
+{
+  MpReader items;
+  uint32_t count = result_list(plan, "problems", &items);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader problem = result_reader(result_take(&items));
+    Slice where = result_text(problem, "where");
+    Slice message = result_text(problem, "message");
+    Slice excerpt = result_text(problem, "excerpt");
+    fprintf(stderr, "%s%.*s%s%s %.*s\n", print_colour(stderr, COLOUR_BOLD), (int)where.size,
+            where.data, where.size ? ":" : "", print_colour(stderr, COLOUR_NONE), (int)message.size,
+            message.data);
+    bool ends = excerpt.size && excerpt.data[excerpt.size - 1] == '\n';
+    if (excerpt.size) {
+      fprintf(stderr, "%.*s%s", (int)excerpt.size, excerpt.data, ends ? "" : "\n");
+    }
+  }
+}
+
+static uint32_t count_problems(MpReader plan)
+{
+  MpReader items;
+  return result_list(plan, "problems", &items);
+}
+
+typedef struct {
+  unsigned created, updated, deleted;
+} Counts;
+
+static const struct {
+  const char *action;
+  char sign;
+  Colour colour;
+} ACTIONS[] = {
+    {"create", '+', COLOUR_GREEN}, {"update", '~', COLOUR_YELLOW}, {"delete", '-', COLOUR_RED}};
+
+static void print_change(MpReader change, FILE *file, Buf *out)
+{
+  Slice action = result_text(change, "action");
+  size_t kind = slice_is(action, "create") ? 0 : slice_is(action, "update") ? 1 : 2;
+  Slice word = result_text(change, "kind");
+  Slice name = result_text(change, "name");
+  Slice at = result_text(change, "at");
+  const char *none = print_colour(file, COLOUR_NONE);
+  buf_print(out, "%s%c %.*s \"%.*s\"%s", print_colour(file, ACTIONS[kind].colour),
+            ACTIONS[kind].sign, (int)word.size, word.data, (int)name.size, name.data, none);
+  buf_print(out, at.size ? "  %.*s\n" : "\n", (int)at.size, at.data);
+  MpReader details;
+  uint32_t count = result_list(change, "details", &details);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader reader = result_reader(result_take(&details));
+    MpToken detail = mp_take(&reader);
+    buf_print(out, "    %.*s\n", (int)detail.bytes.size, detail.bytes.data);
+  }
+  if (result_bool(change, "incompatible")) {
+    Slice reason = result_text(change, "reason");
+    buf_print(out, "    %sincompatible: %.*s%s\n", print_colour(file, COLOUR_RED), (int)reason.size,
+              reason.data, none);
+  }
+}
+
+static Counts print_changes(MpReader plan, FILE *file, Buf *out)
+{
+  Counts counts = {0};
+  MpReader items;
+  uint32_t count = result_list(plan, "changes", &items);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader change = result_reader(result_take(&items));
+    Slice action = result_text(change, "action");
+    counts.created += slice_is(action, "create");
+    counts.updated += slice_is(action, "update");
+    counts.deleted += slice_is(action, "delete");
+    print_change(change, file, out);
+  }
+  return counts;
+}
+
+static void print_data(MpReader answer, Format format, Buf *out, Arena *arena)
+{
+  if (format == FORMAT_JSON) {
+    print_json_value(answer, out);
+    return;
+  }
+  MpReader items;
+  uint32_t count = result_list(answer, "changes", &items);
+  Grid grid = grid_from_records(items, count, arena);
+  print_grid_csv(&grid, out);
+}
+
+static bool refuse_problems(MpReader plan, Error *err)
+{
+  uint32_t count = count_problems(plan);
+  if (!count) {
+    return true;
+  }
+  print_problems(plan);
+  return error_set(err, ERR_DEFINITION, "%u mistake%s in the definitions; nothing was changed",
+                   count, count == 1 ? "" : "s");
+}
+
+static bool run_plan(Session *session, const Args *args, Error *err)
+{
+  Buf bytes = {0};
+  Buf out = {0};
+  MpReader plan;
+  bool good = session_call(session, "plan", NULL, &bytes, &plan, err);
+  if (good && args->format != FORMAT_TABLE) {
+    print_data(plan, args->format, &out, args->arena);
+    good = refuse_problems(plan, err);
+  } else if (good && (good = refuse_problems(plan, err))) {
+    Counts counts = print_changes(plan, stdout, &out);
+    bool none = !counts.created && !counts.updated && !counts.deleted;
+    buf_print(&out, "%sPlan: %u to add, %u to change, %u to delete.\n", none ? "" : "\n",
+              counts.created, counts.updated, counts.deleted);
+    int64_t incompatible = result_int(plan, "incompatible_count");
+    if (incompatible) {
+      buf_print(&out, "%lld incompatible: apply needs --allow-incompatible.\n",
+                (long long)incompatible);
+    }
+  }
+  print_out(stdout, &out);
+  buf_deinit(&out);
+  buf_deinit(&bytes);
+  return good;
+}
+
+// The plan comes first: its mistakes and refusals are shown before anything is touched.
+static bool check_plan(Session *session, const Args *args, Error *err)
+{
+  Buf bytes = {0};
+  Buf out = {0};
+  MpReader plan;
+  bool good = session_call(session, "plan", NULL, &bytes, &plan, err) && refuse_problems(plan, err);
+  if (good && result_int(plan, "incompatible_count") && !args_has(args, "allow-incompatible")) {
+    print_changes(plan, stderr, &out);
+    print_out(stderr, &out);
+    good = error_set(err, ERR_CONFLICT,
+                     "%lld incompatible change(s); nothing was changed. Make them with "
+                     "--allow-incompatible, or keep the old name beside the new one",
+                     (long long)result_int(plan, "incompatible_count"));
+  }
+  buf_deinit(&out);
+  buf_deinit(&bytes);
+  return good;
+}
+
+static void print_applied(MpReader answer, Buf *out)
+{
+  Counts counts = print_changes(answer, stdout, out);
+  long long generation = (long long)result_int(answer, "generation");
+  if (!counts.created && !counts.updated && !counts.deleted) {
+    buf_print(out, "Nothing to change: generation %lld is what the definitions say.\n", generation);
+    return;
+  }
+  buf_print(out, "\nApplied generation %lld: %u added, %u changed, %u deleted.\n", generation,
+            counts.created, counts.updated, counts.deleted);
+  int64_t dropped = result_int(answer, "rows_dropped");
+  if (dropped) {
+    buf_print(out, "%lld online row%s of dropped views deleted.\n", (long long)dropped,
+              dropped == 1 ? "" : "s");
+  }
+}
+
+static bool run_apply(Session *session, const Args *args, Error *err)
+{
+  Buf bytes = {0};
+  Buf out = {0};
+  Params params = {0};
+  MpReader answer;
+  params_put_flag(&params, "allow_incompatible", args_has(args, "allow-incompatible"));
+  bool good = check_plan(session, args, err)
+              && session_call(session, "apply", &params, &bytes, &answer, err)
+              && refuse_problems(answer, err);
+  if (good && args->format == FORMAT_TABLE) {
+    print_applied(answer, &out);
+  } else if (good) {
+    print_data(answer, args->format, &out, args->arena);
+  }
+  print_out(stdout, &out);
+  params_deinit(&params);
+  buf_deinit(&out);
+  buf_deinit(&bytes);
+  return good;
+}
+
+bool cmd_plan_run(Args *args, Error *err)
+{
+  Session session;
+  bool good = session_open(&session, args, err) && run_plan(&session, args, err);
+  session_close(&session);
+  return good;
+}
+
+bool cmd_apply_run(Args *args, Error *err)
+{
+  Session session;
+  bool good = session_open(&session, args, err) && run_apply(&session, args, err);
+  session_close(&session);
+  return good;
+}

@@ -1,0 +1,85 @@
+// get-historical-features: a spine in, a training set out.
+
+#include "cli/commands.h"
+#include "cli/mapping.h"
+#include "cli/print.h"
+#include "cli/session.h"
+
+static bool check_given(const Args *args, Error *err)
+{
+  if (!args_value(args, "spine")) {
+    return error_set(err, ERR_USAGE, "--spine FILE is missing: the rows to find features for");
+  }
+  if (!args_value(args, "output")) {
+    return error_set(err, ERR_USAGE, "-o FILE is missing: where the training set goes");
+  }
+  if (args_has(args, "features") == args_has(args, "service")) {
+    return error_set(err, ERR_USAGE, "say either --features REF[,REF...] or --service NAME");
+  }
+  return true;
+}
+
+static bool put_params(const Args *args, Params *params, Error *err)
+{
+  MappingList maps;
+  if (!check_given(args, err) || !mapping_parse(args, &maps, err)) {
+    return false;
+  }
+  const char *as_of = args_value(args, "as-of-created");
+  if (as_of) {
+    Time time;
+    if (!args_time(as_of, "--as-of-created", &time, err)) {
+      return false;
+    }
+    params_put_time(params, "as_of_created", time);
+  }
+  params_put_text(params, "spine", args_value(args, "spine"));
+  params_put_text(params, "output", args_value(args, "output"));
+  params_put_list(params, "features", args_listed(args, "features"));
+  params_put_text(params, "service", args_value(args, "service"));
+  params_put_text(params, "timestamp", args_value(args, "timestamp"));
+  params_put_text(params, "time_unit", args_value(args, "time-unit"));
+  mapping_put_maps(maps, params);
+  params_put_flag(params, "full_feature_names", args_has(args, "full-feature-names"));
+  params_put_flag(params, "statuses", args_has(args, "statuses"));
+  params_put_flag(params, "event_timestamps", args_has(args, "event-timestamps"));
+  return true;
+}
+
+static void print_summary(const Args *args, MpReader answer)
+{
+  Buf out = {0};
+  if (args->format == FORMAT_JSON) {
+    print_json_value(answer, &out);
+  } else {
+    MpReader views;
+    uint32_t count = result_list(answer, "views", &views);
+    Grid grid = grid_from_records(views, count, args->arena);
+    print_grid(&grid, args->format, &out);
+  }
+  print_out(stdout, &out);
+  buf_deinit(&out);
+  print_note(args, "%s: %lld rows, %lld columns", args_value(args, "output"),
+             (long long)result_int(answer, "rows"), (long long)result_int(answer, "columns"));
+}
+
+bool cmd_history_run(Args *args, Error *err)
+{
+  Params params = {0};
+  if (!put_params(args, &params, err)) {
+    params_deinit(&params);
+    return false;
+  }
+  Session session;
+  Buf bytes = {0};
+  MpReader answer;
+  bool good = session_open(&session, args, err)
+              && session_call(&session, "get_historical_features", &params, &bytes, &answer, err);
+  session_close(&session);
+  if (good) {
+    print_summary(args, answer);
+  }
+  buf_deinit(&bytes);
+  params_deinit(&params);
+  return good;
+}

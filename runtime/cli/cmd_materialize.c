@@ -1,0 +1,73 @@
+// materialize and materialize-incremental: offline to online, with an account of every row.
+
+#include "cli/commands.h"
+#include "cli/print.h"
+#include "cli/session.h"
+
+static void note_gaps(const Args *args, MpReader answer)
+{
+  MpReader views;
+  uint32_t count = result_list(answer, "views", &views);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader view = result_reader(result_take(&views));
+    Slice name = result_text(view, "view");
+    if (result_bool(view, "gap")) {
+      print_note(args,
+                 "%.*s: the mark stays where it was, because the interval does not touch what was "
+                 "materialized before",
+                 (int)name.size, name.data);
+    }
+  }
+}
+
+static bool call_and_print(const Args *args, const char *method, const Params *params, Error *err)
+{
+  Session session;
+  Buf bytes = {0};
+  MpReader answer;
+  bool good = session_open(&session, args, err)
+              && session_call(&session, method, params, &bytes, &answer, err);
+  session_close(&session);
+  if (good) {
+    Buf out = {0};
+    MpReader views;
+    uint32_t count = result_list(answer, "views", &views);
+    Grid grid = grid_from_records(views, count, args->arena);
+    print_grid(&grid, args->format, &out);
+    print_out(stdout, &out);
+    buf_deinit(&out);
+    note_gaps(args, answer);
+  }
+  buf_deinit(&bytes);
+  return good;
+}
+
+static bool run(const Args *args, const char *start_text, const char *end_text, Error *err)
+{
+  Params params = {0};
+  Time start = 0;
+  Time end;
+  bool good = (!start_text || args_time(start_text, "START", &start, err))
+              && args_time(end_text, "END", &end, err);
+  if (good) {
+    if (start_text) {
+      params_put_time(&params, "start", start);
+    }
+    params_put_time(&params, "end", end);
+    params_put_list(&params, "views", args_listed(args, "view"));
+    good =
+        call_and_print(args, start_text ? "materialize" : "materialize_incremental", &params, err);
+  }
+  params_deinit(&params);
+  return good;
+}
+
+bool cmd_materialize_run(Args *args, Error *err)
+{
+  return run(args, args->arguments[0], args->arguments[1], err);
+}
+
+bool cmd_materialize_incremental_run(Args *args, Error *err)
+{
+  return run(args, NULL, args->arguments[0], err);
+}

@@ -1,0 +1,187 @@
+// get-online-features: the newest features of some entities, from the store or from a server.
+
+#include "cli/commands.h"
+#include "cli/print.h"
+#include "cli/wanted.h"
+
+typedef struct {
+  const Args *args;
+  TextList references;
+  const char *service;
+  MappingList mappings;
+  Entities entities;
+  Wanted wanted;
+  bool statuses;
+  bool event_timestamps;
+} Request;
+
+// References may also stand as plain arguments: `-f a:x b:y`.
+static TextList all_references(const Args *args)
+{
+  TextList list = args_listed(args, "features");
+  for (size_t i = 0; i < args->argument_count; i++) {
+    args_split(args->arguments[i], &list, args->arena);
+  }
+  return list;
+}
+
+static bool read_request(const Args *args, Request *request, Error *err)
+{
+  *request = (Request){
+      .args = args,
+      .references = all_references(args),
+      .service = args_value(args, "service"),
+      .statuses = args_has(args, "statuses"),
+      .event_timestamps = args_has(args, "event-timestamps"),
+  };
+  if ((request->references.count > 0) == (request->service != NULL)) {
+    return error_set(err, ERR_USAGE, "say either -f REF[,REF...] or --service NAME");
+  }
+  return mapping_parse(args, &request->mappings, err)
+         && entities_parse(args, &request->entities, err);
+}
+
+static bool put_params(const Request *request, Params *params, Error *err)
+{
+  const Args *args = request->args;
+  const char *now = args_value(args, "now");
+  if (now) {
+    Time time;
+    if (!args_time(now, "--now", &time, err)) {
+      return false;
+    }
+    params_put_time(params, "now", time);
+  }
+  TextList include = {arena_zalloc(args->arena, 2, sizeof(char *)), 0};
+  if (request->statuses) {
+    include.items[include.count++] = "statuses";
+  }
+  if (request->event_timestamps) {
+    include.items[include.count++] = "event_timestamps";
+  }
+  params_put_list(params, "features", request->references);
+  params_put_text(params, "service", request->service);
+  entities_put(&request->entities, params);
+  params_put_list(params, "include", include);
+  params_put_flag(params, "full_feature_names", args_has(args, "full-feature-names"));
+  mapping_put_roles(request->mappings, params);
+  return true;
+}
+
+// A grid column is filled from one list of rows of the answer.
+typedef struct {
+  const char *field;   // "rows", "statuses", "event_timestamps"
+  const char *suffix;  // of the column's name
+  size_t offset;       // behind the key columns, and again in each group
+} Part;
+
+static void fill_part(const Request *request, MpReader answer, const Part *part, size_t stride,
+                      Grid *grid)
+{
+  MpReader rows;
+  uint32_t count = result_list(answer, part->field, &rows);
+  for (size_t row = 0; row < count && row < grid->row_count; row++) {
+    MpReader values = result_reader(result_take(&rows));
+    MpToken list = mp_take(&values);
+    for (size_t i = 0; list.kind == MP_ARRAY && i < list.count; i++) {
+      Slice value = result_take(&values);
+      size_t column = request->entities.count + i * stride + part->offset;
+      if (column < grid->column_count) {
+        grid->cells[row * grid->column_count + column] = value;
+      }
+    }
+  }
+}
+
+static void name_columns(const Request *request, MpReader answer, const Part *parts, size_t stride,
+                         Grid *grid)
+{
+  Arena *arena = request->args->arena;
+  MpReader names;
+  uint32_t count = result_list(answer, "names", &names);
+  bool typed = request->wanted.count == count;
+  for (size_t i = 0; i < count; i++) {
+    MpToken name = mp_take(&names);
+    for (size_t part = 0; part < stride; part++) {
+      grid->columns[request->entities.count + i * stride + part] = (GridColumn){
+          .name = arena_print(arena, "%.*s%s", (int)name.bytes.size, name.bytes.data,
+                              parts[part].suffix),
+          .time = part == 0 ? typed && request->wanted.times[i]
+                            : strcmp(parts[part].field, "event_timestamps") == 0,
+      };
+    }
+  }
+}
+
+static void fill_keys(const Request *request, Grid *grid)
+{
+  const Entities *entities = &request->entities;
+  for (size_t i = 0; i < entities->count; i++) {
+    const EntityColumn *column = &entities->columns[i];
+    bool time = column->typed && column->type.kind == TYPE_TIMESTAMP;
+    grid->columns[i] = (GridColumn){column->name, time};
+    for (size_t row = 0; row < grid->row_count; row++) {
+      // A column of one value goes with every row.
+      size_t from = column->count == 1 ? 0 : row;
+      if (from < column->count) {
+        grid->cells[row * grid->column_count + i] = column->cells[from];
+      }
+    }
+  }
+}
+
+static Grid make_grid(const Request *request, MpReader answer)
+{
+  Part parts[3] = {{"rows", "", 0}};
+  size_t stride = 1;
+  if (request->statuses) {
+    parts[stride] = (Part){"statuses", "__status", stride};
+    stride++;
+  }
+  if (request->event_timestamps) {
+    parts[stride] = (Part){"event_timestamps", "__event_timestamp", stride};
+    stride++;
+  }
+  MpReader ignored;
+  size_t names = result_list(answer, "names", &ignored);
+  size_t rows = result_list(answer, "rows", &ignored);
+  Grid grid = grid_new(request->entities.count + names * stride, rows, request->args->arena);
+  fill_keys(request, &grid);
+  name_columns(request, answer, parts, stride, &grid);
+  for (size_t i = 0; i < stride; i++) {
+    fill_part(request, answer, &parts[i], stride, &grid);
+  }
+  return grid;
+}
+
+static bool ask(Request *request, Error *err)
+{
+  const Args *args = request->args;
+  Session session;
+  Params params = {0};
+  Buf bytes = {0};
+  MpReader answer;
+  bool good = session_open(&session, args, err)
+              && wanted_find(&session, request->references, request->service, request->mappings,
+                             &request->entities, &request->wanted, args->arena, err)
+              && entities_encode(&request->entities, args->arena, err)
+              && put_params(request, &params, err)
+              && session_call(&session, "get_online_features", &params, &bytes, &answer, err);
+  session_close(&session);
+  if (good) {
+    Buf out = {0};
+    Grid grid = make_grid(request, answer);
+    print_grid(&grid, args->format, &out);
+    print_out(stdout, &out);
+    buf_deinit(&out);
+  }
+  params_deinit(&params);
+  buf_deinit(&bytes);
+  return good;
+}
+
+bool cmd_online_run(Args *args, Error *err)
+{
+  Request request;
+  return read_request(args, &request, err) && ask(&request, err);
+}

@@ -1,0 +1,370 @@
+#include "cli/commands.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static const char *const FORMATS[] = {"table", "json", "csv", NULL};
+static const char *const TIME_UNITS[] = {"s", "ms", "us", "ns", NULL};
+static const char *const SHELLS[] = {"bash", "zsh", "fish", NULL};
+static const char *const CATALOGUE_ACTIONS[] = {"list", "describe", NULL};
+
+const Option GLOBAL_OPTIONS[] = {
+    {.name = "project",
+     .letter = 'C',
+     .metavar = "DIR",
+     .help = "work in this folder; paths on the command line start there too"},
+    {.name = "store",
+     .metavar = "DIR",
+     .help = "folder of the store (default: $TIDEMARK_STORE, then .tidemark/store)"},
+    {.name = "format",
+     .metavar = "FORMAT",
+     .help = "how data is printed: table, json or csv",
+     .choices = FORMATS},
+    {.name = "quiet", .letter = 'q', .help = "print results and errors only"},
+    {.name = "help", .letter = 'h', .help = "show help, of a command where one is named"},
+    {.name = "version", .help = "show the version"},
+    {0},
+};
+
+#define OPTION_CONNECT                                                                           \
+  {                                                                                              \
+    .name = "connect", .metavar = "HOST:PORT", .help = "ask a server instead of the local store" \
+  }
+#define OPTION_SERVICE                                                                           \
+  {                                                                                              \
+    .name = "service", .letter = 's', .metavar = "NAME", .help = "features of a feature_service" \
+  }
+#define OPTION_FULL_NAMES                                                \
+  {                                                                      \
+    .name = "full-feature-names",                                        \
+    .help = "name every column view__feature, not only where it must be" \
+  }
+#define OPTION_VIEW                                                                              \
+  {                                                                                              \
+    .name = "view", .letter = 'v', .metavar = "VIEW", .help = "only this view; may be repeated", \
+    .repeatable = true                                                                           \
+  }
+#define OPTION_MEMORY                                                                 \
+  {                                                                                   \
+    .name = "memory", .metavar = "SIZE", .help = "memory for the job (default: 1GiB)" \
+  }
+#define OPTION_THREADS                                                                        \
+  {                                                                                           \
+    .name = "threads", .metavar = "N", .help = "threads for the job (default: all there are)" \
+  }
+
+static const Option APPLY_OPTIONS[] = {
+    {.name = "allow-incompatible",
+     .help = "also make changes that break what reads the old definitions, or that drop data"},
+    {0},
+};
+
+static const Option HISTORY_OPTIONS[] = {
+    {.name = "spine",
+     .metavar = "FILE",
+     .help = "rows to find features for: .parquet, .csv, .json, .jsonl or .msgpack"},
+    {.name = "features",
+     .letter = 'f',
+     .metavar = "REF[,REF...]",
+     .help = "features as view:feature or view:*; may be repeated",
+     .repeatable = true},
+    OPTION_SERVICE,
+    {.name = "output",
+     .letter = 'o',
+     .metavar = "FILE",
+     .help = "training set to write; its extension says the format"},
+    {.name = "timestamp",
+     .metavar = "COLUMN",
+     .help = "the spine's time column (default: event_timestamp)"},
+    {.name = "time-unit",
+     .metavar = "UNIT",
+     .help = "unit of that column where it is an integer: s, ms, us or ns",
+     .choices = TIME_UNITS},
+    {.name = "map",
+     .metavar = "VIEW.KEY=COLUMN",
+     .help = "spine column that a view (or role) takes its key from; may be repeated",
+     .repeatable = true},
+    {.name = "as-of-created",
+     .metavar = "TIME",
+     .help = "ignore rows created later: the training set as it would have been then"},
+    OPTION_FULL_NAMES,
+    {.name = "statuses", .help = "add a column <feature>__status after each feature"},
+    {.name = "event-timestamps", .help = "add a column <view>__event_timestamp after each view"},
+    OPTION_MEMORY,
+    OPTION_THREADS,
+    {0},
+};
+
+static const Option MATERIALIZE_OPTIONS[] = {
+    OPTION_VIEW,
+    OPTION_MEMORY,
+    OPTION_THREADS,
+    {0},
+};
+
+static const Option ONLINE_OPTIONS[] = {
+    {.name = "entity",
+     .letter = 'e',
+     .metavar = "KEY=VALUE[,VALUE...]",
+     .help = "values of a key, one per row; may be repeated",
+     .repeatable = true},
+    {.name = "features",
+     .letter = 'f',
+     .metavar = "REF[,REF...]",
+     .help = "features as view:feature or view:*; may be repeated",
+     .repeatable = true},
+    OPTION_SERVICE,
+    {.name = "now", .metavar = "TIME", .help = "time at which ttl is judged (default: now)"},
+    {.name = "statuses", .help = "add a column <feature>__status after each feature"},
+    {.name = "event-timestamps",
+     .help = "add a column <feature>__event_timestamp after each feature"},
+    OPTION_FULL_NAMES,
+    {.name = "map",
+     .metavar = "VIEW.KEY=COLUMN",
+     .help = "name under which -e gives the key of a view (or role); may be repeated",
+     .repeatable = true},
+    OPTION_CONNECT,
+    {0},
+};
+
+static const Option SERVE_OPTIONS[] = {
+    {.name = "listen",
+     .metavar = "HOST:PORT",
+     .help = "address; port 0 takes a free one (default: 127.0.0.1:6570)"},
+    {.name = "max-frame", .metavar = "SIZE", .help = "largest request (default: 16MiB)"},
+    {.name = "max-depth", .metavar = "N", .help = "deepest nesting of a request (default: 16)"},
+    {.name = "max-connections", .metavar = "N", .help = "connections at one time (default: 10000)"},
+    {.name = "max-output",
+     .metavar = "SIZE",
+     .help = "answers waiting for a slow reader before it is cut off (default: 64MiB)"},
+    {.name = "idle-seconds",
+     .metavar = "N",
+     .help = "close connections that were silent for so long (default: never)"},
+    {0},
+};
+
+static const Option CATALOGUE_OPTIONS[] = {OPTION_CONNECT, {0}};
+
+static const Option HELP_OPTIONS[] = {
+    {.name = "markdown", .help = "print the whole reference page"},
+    {0},
+};
+
+static const char *const INIT_EXAMPLES[] = {"tidemark init my-features", NULL};
+static const char *const PLAN_EXAMPLES[] = {"tidemark plan", "tidemark plan --format json", NULL};
+static const char *const APPLY_EXAMPLES[] = {"tidemark apply",
+                                             "tidemark apply --allow-incompatible", NULL};
+static const char *const HISTORY_EXAMPLES[] = {
+    "tidemark get-historical-features --spine orders.parquet --service driver_ranking "
+    "-o training.parquet",
+    "tidemark get-historical-features --spine orders.csv --timestamp ordered_at --time-unit ms "
+    "-f driver_hourly_stats:conv_rate,driver_hourly_stats:acc_rate -o training.csv",
+    NULL};
+static const char *const MATERIALIZE_EXAMPLES[] = {
+    "tidemark materialize 2025-01-01 2025-02-01",
+    "tidemark materialize 2025-01-01T00:00:00Z 2025-01-02T00:00:00Z -v driver_hourly_stats", NULL};
+static const char *const INCREMENTAL_EXAMPLES[] = {
+    "tidemark materialize-incremental 2025-02-01T00:00:00Z",
+    "tidemark materialize-incremental now -v driver_hourly_stats", NULL};
+static const char *const ONLINE_EXAMPLES[] = {
+    "tidemark get-online-features -e driver_id=1001,1002 --service driver_ranking",
+    "tidemark get-online-features -e driver_id=1001 -f 'driver_hourly_stats:*' --statuses "
+    "--connect 127.0.0.1:6570",
+    NULL};
+static const char *const SERVE_EXAMPLES[] = {"tidemark serve",
+                                             "tidemark serve --listen 0.0.0.0:6570", NULL};
+static const char *const RUN_EXAMPLES[] = {"tidemark run backfill.lua 2025-01-01 2025-02-01", NULL};
+static const char *const LUA_EXAMPLES[] = {"tidemark lua", "tidemark lua script.lua argument",
+                                           NULL};
+static const char *const ENTITIES_EXAMPLES[] = {"tidemark entities list",
+                                                "tidemark entities describe driver", NULL};
+static const char *const SOURCES_EXAMPLES[] = {"tidemark sources describe driver_stats", NULL};
+static const char *const VIEWS_EXAMPLES[] = {
+    "tidemark feature-views list --format json",
+    "tidemark feature-views describe driver_hourly_stats --connect 127.0.0.1:6570", NULL};
+static const char *const SERVICES_EXAMPLES[] = {"tidemark feature-services describe driver_ranking",
+                                                NULL};
+static const char *const COMPLETION_EXAMPLES[] = {
+    "source <(tidemark completion bash)", "tidemark completion zsh > \"${fpath[1]}/_tidemark\"",
+    "tidemark completion fish > ~/.config/fish/completions/tidemark.fish", NULL};
+static const char *const DOCTOR_EXAMPLES[] = {"tidemark doctor", NULL};
+static const char *const CONTRACT_EXAMPLES[] = {"tidemark contract", NULL};
+static const char *const VERSION_EXAMPLES[] = {"tidemark version", NULL};
+static const char *const HELP_EXAMPLES[] = {"tidemark help materialize", NULL};
+
+static const char CATALOGUE_DETAILS[] =
+    "Shows what was applied, not what lies in the definitions folder.";
+
+const Command COMMANDS[] = {
+    {.name = "init",
+     .arguments = "DIR",
+     .least = 1,
+     .most = 1,
+     .summary = "make a small project that runs end to end",
+     .details =
+         "Writes definitions, a few rows of data and the editor's stubs into DIR, which must "
+         "be empty or missing.",
+     .examples = INIT_EXAMPLES,
+     .run = cmd_init_run},
+    {.name = "plan",
+     .arguments = "",
+     .summary = "show what apply would change",
+     .details = "Compares definitions/**/*.lua with what was applied. Mistakes in the definitions "
+                "are all listed, each with its file, line and column.",
+     .examples = PLAN_EXAMPLES,
+     .run = cmd_plan_run},
+    {.name = "apply",
+     .arguments = "",
+     .summary = "make the registry what the definitions say",
+     .details = "All or nothing. Changes that break readers of the old definitions, or drop data, "
+                "need --allow-incompatible. A running server picks the change up by itself.",
+     .options = APPLY_OPTIONS,
+     .examples = APPLY_EXAMPLES,
+     .run = cmd_apply_run},
+    {.name = "get-historical-features",
+     .arguments = "",
+     .summary = "build a point-in-time training set",
+     .details = "Adds to every row of the spine the features as they were at the row's time. The "
+                "rows, their order and their other columns stay as they are.",
+     .options = HISTORY_OPTIONS,
+     .examples = HISTORY_EXAMPLES,
+     .run = cmd_history_run},
+    {.name = "materialize",
+     .arguments = "START END",
+     .least = 2,
+     .most = 2,
+     .summary = "bring the newest rows of an interval online",
+     .details = "Covers START (inclusive) to END (exclusive) by event time. Times are ISO-8601, "
+                "UTC unless they carry an offset; `now` is one too. Running it again is harmless.",
+     .options = MATERIALIZE_OPTIONS,
+     .examples = MATERIALIZE_EXAMPLES,
+     .run = cmd_materialize_run},
+    {.name = "materialize-incremental",
+     .arguments = "END",
+     .least = 1,
+     .most = 1,
+     .summary = "bring online what is new since the last time",
+     .details = "Covers each view from its mark to END (exclusive), and rows that arrived late.",
+     .options = MATERIALIZE_OPTIONS,
+     .examples = INCREMENTAL_EXAMPLES,
+     .run = cmd_materialize_incremental_run},
+    {.name = "get-online-features",
+     .arguments = "[REF...]",
+     .most = SIZE_MAX,
+     .summary = "ask the online store, or a server, for features",
+     .details =
+         "Values of -e are written as in a CSV file: commas part them, nothing between two commas "
+         "is null, \"\" is the empty string, and a value with commas stands in double quotes.",
+     .options = ONLINE_OPTIONS,
+     .examples = ONLINE_EXAMPLES,
+     .run = cmd_online_run},
+    {.name = "serve",
+     .arguments = "",
+     .summary = "serve features by msgpack-RPC over TCP",
+     .details =
+         "Prints `ready HOST:PORT` when it listens. Stops at SIGTERM or SIGINT, after it has "
+         "answered what it received.",
+     .options = SERVE_OPTIONS,
+     .examples = SERVE_EXAMPLES,
+     .run = cmd_serve_run},
+    {.name = "run",
+     .arguments = "SCRIPT [ARG...]",
+     .least = 1,
+     .most = SIZE_MAX,
+     .summary = "run a Lua script with require 'tidemark'",
+     .details = "Everything after SCRIPT is the script's.",
+     .examples = RUN_EXAMPLES,
+     .rest = REST_AFTER_FIRST,
+     .run = cmd_run_run},
+    {.name = "lua",
+     .arguments = "[SCRIPT [ARG...]]",
+     .most = SIZE_MAX,
+     .summary = "the built-in Lua interpreter",
+     .details = "Without a script it reads and runs what is typed. Everything after `lua` is the "
+                "interpreter's, so global options stand before it.",
+     .examples = LUA_EXAMPLES,
+     .rest = REST_ALL,
+     .run = cmd_lua_run},
+    {.name = "entities",
+     .arguments = "list | describe NAME",
+     .least = 1,
+     .most = 2,
+     .summary = "the entities that were applied",
+     .details = CATALOGUE_DETAILS,
+     .options = CATALOGUE_OPTIONS,
+     .examples = ENTITIES_EXAMPLES,
+     .choices = CATALOGUE_ACTIONS,
+     .run = cmd_catalogue_run},
+    {.name = "sources",
+     .arguments = "list | describe NAME",
+     .least = 1,
+     .most = 2,
+     .summary = "the sources that were applied",
+     .details = CATALOGUE_DETAILS,
+     .options = CATALOGUE_OPTIONS,
+     .examples = SOURCES_EXAMPLES,
+     .choices = CATALOGUE_ACTIONS,
+     .run = cmd_catalogue_run},
+    {.name = "feature-views",
+     .arguments = "list | describe NAME",
+     .least = 1,
+     .most = 2,
+     .summary = "the feature views that were applied, and their marks",
+     .details = CATALOGUE_DETAILS,
+     .options = CATALOGUE_OPTIONS,
+     .examples = VIEWS_EXAMPLES,
+     .choices = CATALOGUE_ACTIONS,
+     .run = cmd_catalogue_run},
+    {.name = "feature-services",
+     .arguments = "list | describe NAME",
+     .least = 1,
+     .most = 2,
+     .summary = "the feature services that were applied",
+     .details = CATALOGUE_DETAILS,
+     .options = CATALOGUE_OPTIONS,
+     .examples = SERVICES_EXAMPLES,
+     .choices = CATALOGUE_ACTIONS,
+     .run = cmd_catalogue_run},
+    {.name = "doctor",
+     .arguments = "",
+     .summary = "check that everything needed is there and works",
+     .details = "Exit status 1 when something is not as it should be.",
+     .examples = DOCTOR_EXAMPLES,
+     .run = cmd_doctor_run},
+    {.name = "contract",
+     .arguments = "",
+     .summary = "the rules that results follow",
+     .examples = CONTRACT_EXAMPLES,
+     .run = cmd_contract_run},
+    {.name = "completion",
+     .arguments = "bash | zsh | fish",
+     .least = 1,
+     .most = 1,
+     .summary = "print a shell's completion script",
+     .examples = COMPLETION_EXAMPLES,
+     .choices = SHELLS,
+     .run = cmd_completion_run},
+    {.name = "version",
+     .arguments = "",
+     .summary = "print the version",
+     .examples = VERSION_EXAMPLES,
+     .run = cmd_version_run},
+    {.name = "help",
+     .arguments = "[COMMAND]",
+     .most = 1,
+     .summary = "show all commands, or what one takes",
+     .options = HELP_OPTIONS,
+     .examples = HELP_EXAMPLES,
+     .run = cmd_help_run},
+    {0},
+};
+
+const Command *commands_find(const char *name)
+{
+  for (size_t i = 0; COMMANDS[i].name; i++) {
+    if (strcmp(COMMANDS[i].name, name) == 0) {
+      return &COMMANDS[i];
+    }
+  }
+  return NULL;
+}

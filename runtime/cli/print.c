@@ -1,0 +1,98 @@
+#include "cli/print.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void print_grid(const Grid *grid, Format format, Buf *out)
+{
+  switch (format) {
+  case FORMAT_TABLE:
+    print_grid_table(grid, out);
+    break;
+  case FORMAT_JSON:
+    print_grid_json(grid, out);
+    break;
+  case FORMAT_CSV:
+    print_grid_csv(grid, out);
+    break;
+  }
+}
+
+static Slice text_cell(const char *text, Buf *space)
+{
+  buf_reset(space);
+  msgpack_packer packer = mp_packer(space);
+  mp_put_text(&packer, text);
+  return buf_slice(space);
+}
+
+void print_grid_json(const Grid *grid, Buf *out)
+{
+  Buf name = {0};
+  buf_print(out, "[");
+  for (size_t row = 0; row < grid->row_count; row++) {
+    buf_print(out, row ? ",\n  {" : "\n  {");
+    for (size_t column = 0; column < grid->column_count; column++) {
+      buf_print(out, column ? ", " : "");
+      cell_print_json(text_cell(grid->columns[column].name, &name), false, out);
+      buf_print(out, ": ");
+      cell_print_json(grid->cells[row * grid->column_count + column], grid->columns[column].time,
+                      out);
+    }
+    buf_print(out, "}");
+  }
+  buf_print(out, grid->row_count ? "\n]\n" : "]\n");
+  buf_deinit(&name);
+}
+
+void print_grid_csv(const Grid *grid, Buf *out)
+{
+  Buf name = {0};
+  for (size_t column = 0; column < grid->column_count; column++) {
+    buf_print(out, column ? "," : "");
+    cell_print_csv(text_cell(grid->columns[column].name, &name), false, out);
+  }
+  buf_print(out, "\n");
+  for (size_t i = 0; i < grid->row_count * grid->column_count; i++) {
+    size_t column = i % grid->column_count;
+    buf_print(out, column ? "," : "");
+    cell_print_csv(grid->cells[i], grid->columns[column].time, out);
+    buf_print(out, column + 1 == grid->column_count ? "\n" : "");
+  }
+  buf_deinit(&name);
+}
+
+void print_json_value(MpReader value, Buf *out)
+{
+  mp_print_json(&value, out);
+  buf_print(out, "\n");
+}
+
+const char *print_colour(FILE *file, Colour colour)
+{
+  static const char *const ESCAPES[] = {"\x1b[0m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[1m"};
+  const char *no_color = getenv("NO_COLOR");
+  const char *term = getenv("TERM");
+  if ((no_color && *no_color) || !term || strcmp(term, "dumb") == 0 || !isatty(fileno(file))) {
+    return "";
+  }
+  return ESCAPES[colour];
+}
+
+void print_out(FILE *file, const Buf *text)
+{
+  fwrite(text->data ? (const void *)text->data : "", 1, text->size, file);
+}
+
+void print_note(const Args *args, const char *format, ...)
+{
+  if (args->quiet) {
+    return;
+  }
+  va_list arguments;
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fputc('\n', stderr);
+}

@@ -1,0 +1,183 @@
+#include "cli/wanted.h"
+
+// One requested feature, `*` for all of a view.
+typedef struct {
+  Slice view;
+  Slice role;  // the view's name where it has none
+  Slice feature;
+} Asked;
+
+typedef struct {
+  Session *session;
+  MappingList mappings;
+  Entities *entities;
+  Wanted *wanted;
+  size_t capacity;
+  Slice described_view;  // the last view asked about, and the answer
+  Buf described;
+  Buf service;
+  Arena *arena;
+} Search;
+
+static bool parse_reference(Slice text, Asked *out, Error *err)
+{
+  const char *colon = memchr(text.data, ':', text.size);
+  if (!colon || colon == text.data) {
+    return error_set(err, ERR_USAGE, "\"%.*s\" is no feature: expected view:feature or view:*",
+                     (int)text.size, text.data);
+  }
+  Slice left = slice_of(text.data, (size_t)(colon - text.data));
+  out->feature = slice_of(colon + 1, text.size - left.size - 1);
+  const char *at = memchr(left.data, '@', left.size);
+  out->view = at ? slice_of(left.data, (size_t)(at - left.data)) : left;
+  out->role = at ? slice_of(at + 1, left.size - out->view.size - 1) : left;
+  return true;
+}
+
+static bool describe(Search *search, const char *kind, Slice name, Buf *bytes, MpReader *result,
+                     Error *err)
+{
+  Params params = {0};
+  msgpack_packer packer = params_put(&params, "name");
+  mp_put_str(&packer, name);
+  params_put_text(&params, "kind", kind);
+  buf_reset(bytes);
+  bool good = session_call(search->session, "describe", &params, bytes, result, err);
+  params_deinit(&params);
+  return good;
+}
+
+// Views come in runs, so remembering the last one saves most calls.
+static bool describe_view(Search *search, Slice view, MpReader *result, Error *err)
+{
+  if (search->described_view.size && slice_equal(search->described_view, view)) {
+    return result_open(&search->described, result, err);
+  }
+  search->described_view = (Slice){0};
+  if (!describe(search, "feature_view", view, &search->described, result, err)) {
+    return false;
+  }
+  search->described_view = view;
+  return true;
+}
+
+static Slice mapped_column(const Search *search, const Asked *reference, Slice key)
+{
+  for (size_t i = 0; i < search->mappings.count; i++) {
+    const Mapping *mapping = &search->mappings.items[i];
+    if (slice_equal(mapping->key, key) && slice_equal(mapping->view, reference->role)) {
+      return mapping->column;
+    }
+  }
+  return key;
+}
+
+static void type_keys(Search *search, const Asked *reference, MpReader view)
+{
+  MpReader keys;
+  uint32_t count = result_list(view, "keys", &keys);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader key = result_reader(result_take(&keys));
+    Type type;
+    Error ignored = {0};
+    if (type_parse(result_text(key, "type"), &type, &ignored)) {
+      Slice column = mapped_column(search, reference, result_text(key, "name"));
+      entities_set_type(search->entities, column, type);
+    }
+  }
+}
+
+static void add_time(Search *search, bool time)
+{
+  Wanted *wanted = search->wanted;
+  if (wanted->count == search->capacity) {
+    search->capacity = search->capacity ? search->capacity * 2 : 64;
+    bool *times = arena_zalloc(search->arena, search->capacity, sizeof(*times));
+    if (wanted->count) {
+      memcpy(times, wanted->times, wanted->count * sizeof(*times));
+    }
+    wanted->times = times;
+  }
+  wanted->times[wanted->count++] = time;
+}
+
+static void note_features(Search *search, const Asked *reference, MpReader view)
+{
+  MpReader features;
+  uint32_t count = result_list(view, "features", &features);
+  bool all = slice_is(reference->feature, "*");
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader feature = result_reader(result_take(&features));
+    if (all || slice_equal(result_text(feature, "name"), reference->feature)) {
+      add_time(search, slice_is(result_text(feature, "type"), "timestamp"));
+    }
+  }
+}
+
+static bool add_reference(Search *search, Asked reference, Error *err)
+{
+  MpReader view;
+  if (!describe_view(search, reference.view, &view, err)) {
+    return false;
+  }
+  type_keys(search, &reference, view);
+  note_features(search, &reference, view);
+  return true;
+}
+
+// A service says itself which columns it needs.
+static void type_needed(Search *search, MpReader service)
+{
+  MpReader keys;
+  uint32_t count = result_list(service, "keys", &keys);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader key = result_reader(result_take(&keys));
+    Type type;
+    Error ignored = {0};
+    if (type_parse(result_text(key, "type"), &type, &ignored)) {
+      entities_set_type(search->entities, result_text(key, "name"), type);
+    }
+  }
+}
+
+static bool add_service(Search *search, const char *name, Error *err)
+{
+  MpReader service;
+  if (!describe(search, "feature_service", slice_text(name), &search->service, &service, err)) {
+    return false;
+  }
+  type_needed(search, service);
+  MpReader features;
+  uint32_t count = result_list(service, "features", &features);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader feature = result_reader(result_take(&features));
+    Asked asked;
+    MpToken text = mp_take(&feature);
+    if (!parse_reference(text.bytes, &asked, err) || !add_reference(search, asked, err)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool wanted_find(Session *session, TextList references, const char *service, MappingList mappings,
+                 Entities *entities, Wanted *out, Arena *arena, Error *err)
+{
+  *out = (Wanted){0};
+  Search search = {
+      .session = session,
+      .mappings = mappings,
+      .entities = entities,
+      .wanted = out,
+      .arena = arena,
+  };
+  bool good = !service || add_service(&search, service, err);
+  for (size_t i = 0; i < references.count && good; i++) {
+    Asked reference;
+    good = parse_reference(slice_text(references.items[i]), &reference, err)
+           && add_reference(&search, reference, err);
+  }
+  buf_deinit(&search.described);
+  buf_deinit(&search.service);
+  return good;
+}
