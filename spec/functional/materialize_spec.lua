@@ -1,0 +1,108 @@
+-- Offline to online: intervals, marks, views, and what happens when definitions change.
+
+local blueprints = require 'spec.support.blueprints'
+local csv = require 'spec.support.csv'
+local project = require 'spec.support.project'
+
+local ROWS = {
+  '1,2021-04-10T10:00:00Z,2021-04-10T10:00:00Z,0.5,1,Oslo',
+  '1,2021-04-11T10:00:00Z,2021-04-11T10:00:00Z,0.5,2,Oslo',
+  '2,2021-04-12T10:00:00Z,2021-04-12T10:00:00Z,0.5,3,Rome',
+}
+
+local function trips(p, drivers)
+  local values = {}
+  for i, row in ipairs(p:online('driver_id=' .. drivers)) do
+    values[i] = row.trips or row.trips__status
+  end
+  return values
+end
+
+describe('materialize', function()
+  local p
+
+  after_each(function()
+    p:remove()
+  end)
+
+  it('keeps only the newest row of a key', function()
+    p = project.new({ rows = ROWS })
+    local counts = p:materialize('2021-04-10', '2021-04-13').rates
+    assert.same({ '3', '3', '2' }, { counts.read, counts.inside, counts.written })
+    assert.same({ '2', '3', 'NOT_FOUND' }, trips(p, '1,2,3'))
+  end)
+
+  it('does one view where that is asked for', function()
+    p = project.new({ rows = ROWS, definition = blueprints.driver()
+      .. blueprints.view('others', { "int64 'trips'" }) })
+    local views = p:materialize('2021-04-10', '2021-04-13', '-v', 'others')
+    assert.is_nil(views.rates)
+    assert.equal('2', views.others.written)
+    assert.same({ 'NOT_FOUND' }, trips(p, '1'))
+  end)
+
+  it('leaves the mark where it is when days lie between', function()
+    p = project.new({ rows = ROWS })
+    assert.matches('2021-04-11', p:materialize('2021-04-10', '2021-04-11').rates.mark, 1, true)
+    local counts = p:materialize('2021-04-12', '2021-04-13').rates
+    assert.equal('true', counts.gap)
+    assert.matches('2021-04-11', counts.mark, 1, true)
+    counts = p:materialize('2021-04-11', '2021-04-12').rates
+    assert.equal('false', counts.gap)
+  end)
+
+  it('begins at the beginning when it is incremental and there is no mark', function()
+    p = project.new({ rows = ROWS })
+    assert.equal('1', p:materialize_incremental('2021-04-12').rates.written)
+    assert.equal('1', p:materialize_incremental('2021-04-13').rates.written)
+    assert.same({ '2', '3' }, trips(p, '1,2'))
+  end)
+
+  it('forgets the rows of a view that is deleted', function()
+    local both = blueprints.driver() .. blueprints.view('others', { "int64 'trips'" })
+    p = project.new({ rows = ROWS, definition = both })
+    p:materialize('2021-04-10', '2021-04-13')
+    p:write('definitions/rows.lua', blueprints.driver())
+    p:must('apply', '--allow-incompatible')
+    p:write('definitions/rows.lua', both)
+    p:must('apply')
+    local row = p:online('driver_id=1', '-f', 'others:trips')[1]
+    assert.equal('NOT_FOUND', row.trips__status)
+    assert.same({ '2' }, trips(p, '1'))
+  end)
+
+  it('fills a feature that was added later when it is run again', function()
+    p = project.new({ rows = ROWS,
+      definition = blueprints.driver({ features = { "int64 'trips'" } }) })
+    p:materialize('2021-04-10', '2021-04-13')
+    p:write('definitions/rows.lua', blueprints.driver())
+    p:must('apply')
+    local row = p:online('driver_id=1')[1]
+    assert.same({ '2', 'PRESENT', 'NOT_FOUND' }, { row.trips, row.trips__status, row.city__status })
+  end)
+
+  it('says which rows it could not use', function()
+    p = project.new({ rows = { ROWS[1], ',2021-04-10T10:00:00Z,,0,1,', '5,,,0,1,' } })
+    local counts = p:materialize('2021-04-10', '2021-04-13').rates
+    assert.same({ '3', '1', '2' }, { counts.read, counts.written, counts.rejected })
+  end)
+
+  it('refuses an interval that ends before it starts, and unknown views', function()
+    p = project.new({ rows = ROWS })
+    local result = p:run('materialize', '2021-04-13', '2021-04-10')
+    assert.is_true(result.status == 1 or result.status == 2)
+    assert.matches('2021-04-1', result.stderr, 1, true)
+    result = p:run('materialize', '2021-04-10', '2021-04-13', '-v', 'rate')
+    assert.is_true(result.status ~= 0)
+    assert.matches('did you mean "rates"?', result.stderr, 1, true)
+  end)
+
+  it('keeps what was done when a later view fails', function()
+    p = project.new({ rows = ROWS, definition = blueprints.driver()
+      .. blueprints.source('broken', { path = 'data/broken.csv' })
+      .. blueprints.view('sorted_last', { "int64 'trips'" }, { source = 'broken' }) })
+    p:write('data/broken.csv', csv.lines(project.HEADER, { 'x,2021-04-10,,0,1,' }))
+    assert.matches('sorted_last', p:fails('materialize', '2021-04-10', '2021-04-13', '--quiet'))
+    assert.same({ '2' }, trips(p, '1'))
+  end)
+end)
