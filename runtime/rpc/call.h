@@ -12,12 +12,32 @@ typedef enum {
   CALL_REMOTE,  // from a connection: those that the table marks as remote
 } CallOrigin;
 
+// Bounds on one call, and what hello says about the connection's own.
+typedef struct {
+  uint32_t max_rows;    // entities of one get_online_features; 0: 10000
+  uint64_t max_frame;   // bytes of one request; 0: not bounded
+  uint32_t max_depth;   // nesting of a request; 0: not bounded
+  uint64_t max_output;  // bytes of one answer; 0: not bounded
+} CallLimits;
+
+enum {
+  CALL_MAX_ROWS = 10000,      // default of CallLimits.max_rows
+  CALL_MAX_FEATURES = 10000,  // columns of one get_online_features
+  CALL_MAX_VALUES = 4000000,  // its rows times its columns
+};
+
 // What a caller keeps between calls: one thread's reader and its resolved requests.
 typedef struct CallContext CallContext;
 
 CallContext *call_context_new(Engine *engine, CallOrigin origin);
 void call_context_free(CallContext *context);
+void call_context_limit(CallContext *context, const CallLimits *limits);
 
 // Calls `method` with `params` (one msgpack map, checked by mp_skip) and appends the result, one
 // msgpack value, to `result`. On failure nothing is appended.
 bool call_method(CallContext *context, Slice method, Slice params, Buf *result, Error *err);
+
+// Calls between the two see one snapshot of the store and share one read transaction. Keep the time
+// between them short.
+void call_batch_begin(CallContext *context);
+void call_batch_end(CallContext *context);

@@ -10,5 +10,6 @@ typedef struct Client Client;
 Client *client_open(const char *address, unsigned timeout_ms, Error *err);
 void client_close(Client *client);
 
-// Sends one request and waits for its answer. A server's error becomes *err with its code and place.
+// Sends one request and waits for its answer. A server's error becomes *err with its code and
+// place.
 bool client_call(Client *client, Slice method, Slice params, Buf *result, Error *err);

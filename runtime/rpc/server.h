@@ -4,15 +4,18 @@
 #include "engine/engine.h"
 
 typedef struct {
-  const char *listen;          // "host:port"; port 0: any free one. NULL: "127.0.0.1:6570"
-  uint64_t max_frame;          // bytes of one request; 0: 16 MiB
-  uint32_t max_depth;          // nesting of a request; 0: 16
-  uint32_t max_connections;    // 0: 10000
-  uint64_t max_output;         // bytes waiting for one slow reader before it is cut off; 0: 64 MiB
-  uint32_t idle_seconds;       // close a silent connection; 0: never
+  const char *listen;        // "host:port"; port 0: any free one. NULL: "127.0.0.1:6570"
+  uint64_t max_frame;        // bytes of one request; 0: 16 MiB
+  uint32_t max_depth;        // nesting of a request; 0: 16, at most 64
+  uint32_t max_connections;  // 0: 10000; one more is closed at once
+  uint64_t max_output;       // bytes waiting for one slow reader before it is cut off, and the
+                             // largest answer; 0: 64 MiB
+  uint32_t max_rows;         // entities of one request; 0: 10000
+  uint32_t idle_seconds;     // close a silent connection; 0: never
   void (*ready)(void *context, const char *address);  // listening on "host:port"; called once
   void *context;
 } ServerOptions;
 
 // Serves until SIGTERM or SIGINT, then stops listening, answers what was received and returns true.
+// A second signal cuts that short.
 bool server_run(Engine *engine, const ServerOptions *options, Error *err);

@@ -1,0 +1,57 @@
+#pragma once
+// What calls of one thread share, private to rpc/: the read transaction, the catalog of its
+// snapshot and the requests already resolved against that catalog.
+
+#include "engine/online_get.h"
+#include "rpc/call.h"
+
+enum {
+  CONTEXT_PLANS = 256,            // resolved requests kept; one more forgets them all
+  CONTEXT_PLAN_BYTES = 16 << 20,  // of what they point to, left-overs of failed ones included
+};
+
+// A request for online features, resolved.
+typedef struct {
+  uint64_t hash;
+  Slice key;  // what the request said, in the context's plan arena
+  OnlinePlan *plan;
+  Slice names;  // of its columns, a msgpack array
+  const OnlineKey *keys;
+  size_t key_count;
+} CachedPlan;
+
+struct CallContext {
+  Engine *engine;
+  CallOrigin origin;
+  CallLimits limits;
+  uint64_t started;                     // clock_monotonic_ns
+  Arena arena;                          // of the call under way
+  DbRead *read;                         // NULL until something was applied
+  bool reading;                         // the transaction is open
+  bool batch;                           // it is kept open between calls
+  Catalog *catalog;                     // NULL until it is first needed
+  uint64_t snapshot;                    // of the store, that `catalog` was read from
+  CachedPlan plans[2 * CONTEXT_PLANS];  // open addressing; a free place has no plan
+  size_t plan_count;
+  Arena plan_arena;  // what plans and their keys point to
+  Buf key;           // scratch: the key being looked up
+};
+
+// Opens the read transaction. Without a store: ERR_NOT_FOUND, "nothing has been applied yet: …".
+bool context_read(CallContext *context, Error *err);
+
+// The same, and makes context->catalog the snapshot's; plans of an older catalog are dropped.
+bool context_catalog(CallContext *context, Error *err);
+
+// Ends the read transaction, if one is open.
+void context_end_read(CallContext *context);
+
+// The cached plan of `key`, NULL when there is none.
+CachedPlan *context_find_plan(CallContext *context, Slice key);
+
+// Keeps a plan (and owns it from here on); `key` is copied.
+CachedPlan *context_put_plan(CallContext *context, Slice key, OnlinePlan *plan);
+
+// Makes room for one more plan. Called before a plan is resolved, since that puts things into the
+// plan arena.
+void context_make_room(CallContext *context);

@@ -1,0 +1,188 @@
+-- Every method, as data. From this table come the dispatch with its argument checks
+-- (runtime/generate/dispatch.lua), the reference page docs/reference/rpc.md and the editor stubs
+-- (runtime/generate/rpc_reference.lua). The handlers are method_NAME in runtime/rpc/methods_*.c; a
+-- parameter lands in the field of the same name of the method's struct in runtime/rpc/methods.h.
+--
+-- Types of parameters:
+--   text      a string
+--   flag      true or false
+--   time      microseconds since 1970 UTC, or ISO-8601 text
+--   texts     a list of strings
+--   map       a map, checked by the handler
+--   list      a list, checked by the handler
+--   rows      a map of columns or a list of maps
+-- `values` lists what a text, or each of the texts, may be. A parameter that is nil is not given.
+
+local FEATURES = 'references: `view:feature`, `view:*`, `view@role:feature`'
+local SERVICE = 'a feature service, instead of `features`'
+local FULL_NAMES = 'name every column `view__feature`, not only where the short name is ambiguous'
+
+local KINDS = {
+  'entity', 'entities',
+  'source', 'sources',
+  'feature_view', 'feature_views',
+  'feature_service', 'feature_services',
+}
+
+local MATERIALIZED = '{ views = [{ view, start, end, read, inside, late, written, stale, rejected, '
+  .. 'mark, gap }] }'
+
+local PLANNED = '{ generation, problems = [{ where, message, excerpt }], changes = [{ action, kind, '
+  .. 'name, at, details, incompatible, reason }], change_count, incompatible_count, rows_dropped }'
+
+return {
+  {
+    name = 'hello',
+    remote = true,
+    summary = 'Who is there: the version, the protocol, the methods and the limits.',
+    params = {},
+    result = '{ version, protocol, generation, methods = [name], limits = { max_rows, '
+      .. 'max_features, max_values, max_frame, max_depth, max_output } }',
+  },
+  {
+    name = 'health',
+    remote = true,
+    summary = 'Whether requests are being answered, and from which generation of definitions. '
+      .. 'Generation 0: nothing has been applied yet.',
+    params = {},
+    result = '{ status = "ok", generation, uptime_seconds, views }',
+  },
+  {
+    name = 'list',
+    remote = true,
+    summary = 'What is declared, by kind.',
+    params = {
+      { name = 'kind', type = 'text', required = true, values = KINDS, doc = 'what to list' },
+    },
+    result = '{ kind, items = [{ name, doc, tags, at, ... }] }',
+  },
+  {
+    name = 'describe',
+    remote = true,
+    summary = 'Everything about one declaration; for a feature view, how far it is materialized too.',
+    params = {
+      { name = 'name', type = 'text', required = true, doc = 'its name' },
+      {
+        name = 'kind',
+        type = 'text',
+        values = KINDS,
+        doc = 'needed where declarations of several kinds have the name',
+      },
+    },
+    result = '{ kind, name, doc, tags, at, generation, ... }',
+  },
+  {
+    name = 'get_online_features',
+    remote = true,
+    summary = 'The newest features of a batch of entities, from one snapshot of the store.',
+    params = {
+      { name = 'service', type = 'text', doc = SERVICE },
+      { name = 'features', type = 'texts', doc = FEATURES },
+      {
+        name = 'entities',
+        type = 'rows',
+        required = true,
+        doc = 'key values: a map of columns (`{ driver_id = [1001, 1002] }`) or a list of maps',
+      },
+      { name = 'now', type = 'time', doc = 'the time that ttl is judged at; the clock by default' },
+      {
+        name = 'include',
+        type = 'texts',
+        values = { 'statuses', 'event_timestamps' },
+        doc = 'what to send along for every value',
+      },
+      { name = 'full_feature_names', type = 'flag', doc = FULL_NAMES },
+      {
+        name = 'roles',
+        type = 'map',
+        doc = 'for a view under a role: which entity column each key is read from, '
+          .. '`{ role = { key = column } }`',
+      },
+    },
+    result = '{ names = [name], rows = [[value]], statuses = [[status]], '
+      .. 'event_timestamps = [[microseconds or nil]] }',
+  },
+  {
+    name = 'plan',
+    summary = 'What apply would change. Mistakes in the definitions are a result, not an error.',
+    params = {},
+    result = PLANNED,
+  },
+  {
+    name = 'apply',
+    summary = 'Makes the definitions the current ones: all of them, or none.',
+    params = {
+      {
+        name = 'allow_incompatible',
+        type = 'flag',
+        doc = 'also changes that drop online rows or break readers',
+      },
+    },
+    result = PLANNED,
+  },
+  {
+    name = 'get_historical_features',
+    summary = 'A training set: the rows of a spine with features as they were at each row\'s time.',
+    params = {
+      { name = 'spine', type = 'text', required = true, doc = 'the file with keys and times' },
+      { name = 'output', type = 'text', required = true, doc = 'the file to write, by extension' },
+      { name = 'features', type = 'texts', doc = FEATURES },
+      { name = 'service', type = 'text', doc = SERVICE },
+      {
+        name = 'timestamp',
+        type = 'text',
+        doc = 'the spine\'s time column; `event_timestamp` by default',
+      },
+      {
+        name = 'time_unit',
+        type = 'text',
+        values = { 's', 'ms', 'us', 'ns' },
+        doc = 'of the time column, where it is an integer',
+      },
+      {
+        name = 'maps',
+        type = 'list',
+        doc = 'spine columns with another name than the key: `[{ view, key, column }]`, where '
+          .. '`view` is a view or a role',
+      },
+      { name = 'as_of_created', type = 'time', doc = 'ignore rows created after it' },
+      { name = 'full_feature_names', type = 'flag', doc = FULL_NAMES },
+      { name = 'statuses', type = 'flag', doc = 'add a column `NAME__status` for every feature' },
+      {
+        name = 'event_timestamps',
+        type = 'flag',
+        doc = 'add a column `VIEW__event_timestamp` for every view',
+      },
+    },
+    result = '{ rows, columns, views = [{ view, read, present, missing, expired, deleted }] }',
+  },
+  {
+    name = 'materialize',
+    summary = 'Puts the newest row of each key with start <= event time < end online.',
+    params = {
+      { name = 'start', type = 'time', required = true, doc = 'inclusive' },
+      { name = 'end', type = 'time', required = true, doc = 'exclusive' },
+      { name = 'views', type = 'texts', doc = 'all online views by default' },
+    },
+    result = MATERIALIZED,
+  },
+  {
+    name = 'materialize_incremental',
+    summary = 'The same from each view\'s mark on.',
+    params = {
+      { name = 'end', type = 'time', required = true, doc = 'exclusive' },
+      { name = 'views', type = 'texts', doc = 'all online views by default' },
+    },
+    result = MATERIALIZED,
+  },
+  {
+    name = 'copy_file',
+    summary = 'Writes a file\'s rows, in their order, to another file; the format follows the '
+      .. 'extension.',
+    params = {
+      { name = 'from', type = 'text', required = true, doc = 'the file to read' },
+      { name = 'to', type = 'text', required = true, doc = 'the file to write' },
+    },
+    result = '{ rows }',
+  },
+}

@@ -1,0 +1,526 @@
+// get_online_features: entities in, rows of stored msgpack out.
+
+#include <assert.h>
+#include <inttypes.h>
+
+#include "rpc/methods.h"
+#include "rpc/pack.h"
+
+enum { QUOTED = 64 };
+
+static const MpLimits CHECKED = {.depth = UINT32_MAX, .elements = UINT64_MAX};
+
+static MpReader reader_of(Slice msgpack)
+{
+  const uint8_t *start = (const uint8_t *)msgpack.data;
+  return (MpReader){start, start + msgpack.size};
+}
+
+static void skip_value(MpReader *reader)
+{
+  MpStatus status = mp_skip(reader, CHECKED);
+  assert(status == MP_OK);
+  (void)status;
+}
+
+static bool is_text(const MpToken *token)
+{
+  return token->kind == MP_STR || token->kind == MP_BIN;
+}
+
+static int quoted(Slice text)
+{
+  return text.size < QUOTED ? (int)text.size : QUOTED;
+}
+
+// The request, resolved ------------------------------------------------------------------------
+
+typedef struct {
+  RoleKey *items;
+  size_t count;
+  size_t capacity;
+} RoleList;
+
+static void add_role(RoleList *roles, RoleKey role, Arena *arena)
+{
+  if (roles->count == roles->capacity) {
+    size_t capacity = roles->capacity ? roles->capacity * 2 : 8;
+    RoleKey *items = arena_alloc(arena, capacity * sizeof(*items));
+    if (roles->count) {
+      memcpy(items, roles->items, roles->count * sizeof(*items));
+    }
+    roles->items = items;
+    roles->capacity = capacity;
+  }
+  roles->items[roles->count++] = role;
+}
+
+static bool wrong_roles(Error *err)
+{
+  error_set(err, ERR_INVALID, "roles have to be { role = { key = \"column\" } }");
+  return error_at(err, "roles");
+}
+
+// { role = { key = column } }, copied to the arena.
+static bool take_roles(Slice raw, RoleList *roles, Arena *arena, Error *err)
+{
+  MpReader reader = reader_of(raw);
+  MpToken map = mp_take(&reader);
+  for (uint32_t i = 0; i < map.count; i++) {
+    MpToken role = mp_take(&reader);
+    MpToken keys = {.kind = MP_NIL};
+    if (!is_text(&role) || (keys = mp_take(&reader)).kind != MP_MAP) {
+      return wrong_roles(err);
+    }
+    for (uint32_t k = 0; k < keys.count; k++) {
+      MpToken key = mp_take(&reader);
+      MpToken column = {.kind = MP_NIL};
+      if (!is_text(&key) || (column = mp_take(&reader), !is_text(&column))) {
+        return wrong_roles(err);
+      }
+      RoleKey item = {arena_text(arena, role.bytes), arena_text(arena, key.bytes),
+                      arena_text(arena, column.bytes)};
+      add_role(roles, item, arena);
+    }
+  }
+  return true;
+}
+
+// A service's own roles, but for those that the request gives itself.
+static void add_service_roles(const Service *service, RoleList *roles, Arena *arena)
+{
+  size_t own = roles->count;
+  for (size_t i = 0; i < service->role_count; i++) {
+    const RoleKey *role = &service->roles[i];
+    bool given = false;
+    for (size_t k = 0; k < own && !given; k++) {
+      given = strcmp(roles->items[k].role, role->role) == 0
+              && strcmp(roles->items[k].key, role->key) == 0;
+    }
+    if (!given) {
+      add_role(roles, *role, arena);
+    }
+  }
+}
+
+static bool unknown_service(const Catalog *catalog, Slice name, Arena *arena, Error *err)
+{
+  const char **known = arena_alloc(arena, catalog->service_count * sizeof(*known) + 1);
+  for (size_t i = 0; i < catalog->service_count; i++) {
+    known[i] = catalog->services[i].declared.name;
+  }
+  const char *near = catalog_suggest(name, known, catalog->service_count);
+  error_set(err, ERR_NOT_FOUND, "unknown feature_service \"%.*s\"%s%s%s", quoted(name), name.data,
+            near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+  return error_at(err, "service");
+}
+
+static bool take_references(const Catalog *catalog, const ParamTexts *features,
+                            ReferenceList *references, Arena *arena, Error *err)
+{
+  for (size_t i = 0; i < features->count; i++) {
+    if (!catalog_reference(catalog, features->items[i], references, arena, err)) {
+      return error_at(err, "features[%zu]", i);
+    }
+    if (references->count > CALL_MAX_FEATURES) {
+      error_set(err, ERR_LIMIT, "more than %d features in one request: send several",
+                CALL_MAX_FEATURES);
+      return error_at(err, "features[%zu]", i);
+    }
+  }
+  if (features->count == 0) {
+    error_set(err, ERR_INVALID, "features has to name at least one, such as \"view:feature\"");
+    return error_at(err, "features");
+  }
+  return true;
+}
+
+// What the plan refers to has to live as long as it does, hence the context's plan arena.
+static OnlinePlan *resolve(Call *call, const GetOnlineFeaturesParams *params, Error *err)
+{
+  const Catalog *catalog = call->context->catalog;
+  Arena *arena = &call->context->plan_arena;
+  RoleList roles = {0};
+  if (params->roles.raw.data && !take_roles(params->roles.raw, &roles, arena, err)) {
+    return NULL;
+  }
+  if (params->features.raw.data) {
+    ReferenceList references = {0};
+    if (!take_references(catalog, &params->features, &references, arena, err)) {
+      return NULL;
+    }
+    return online_plan_new(catalog, references.items, references.count, roles.items, roles.count,
+                           params->full_feature_names, err);
+  }
+  const Service *service = catalog_service(catalog, params->service);
+  if (!service) {
+    unknown_service(catalog, params->service, call->arena, err);
+    return NULL;
+  }
+  if (roles.count == 0) {
+    return online_plan_service(catalog, service, params->full_feature_names, err);
+  }
+  add_service_roles(service, &roles, arena);
+  return online_plan_new(catalog, service->features, service->feature_count, roles.items,
+                         roles.count, params->full_feature_names, err);
+}
+
+// Everything that decides the plan, one thing after the other.
+static Slice plan_key(CallContext *context, const GetOnlineFeaturesParams *params)
+{
+  Buf *key = &context->key;
+  buf_reset(key);
+  buf_put_byte(key, params->full_feature_names);
+  uint64_t sizes[2] = {params->service.size, params->features.raw.size};
+  buf_put(key, sizes, sizeof(sizes));
+  buf_put_slice(key, params->service);
+  buf_put_slice(key, params->features.raw);
+  buf_put_slice(key, params->roles.raw);
+  return buf_slice(key);
+}
+
+static const CachedPlan *find_plan(Call *call, const GetOnlineFeaturesParams *params, Error *err)
+{
+  CallContext *context = call->context;
+  bool by_service = params->service.data != NULL;
+  bool by_features = params->features.raw.data != NULL;
+  if (by_service == by_features) {
+    error_set(err, ERR_INVALID,
+              by_service ? "give either service or features, not both"
+                         : "get_online_features needs service or features");
+    return NULL;
+  }
+  Slice key = plan_key(context, params);
+  CachedPlan *cached = context_find_plan(context, key);
+  if (cached) {
+    return cached;
+  }
+  context_make_room(context);
+  OnlinePlan *plan = resolve(call, params, err);
+  return plan ? context_put_plan(context, key, plan) : NULL;
+}
+
+// Entities -------------------------------------------------------------------------------------
+
+// Key values while they are read; `columns[k]` has `rows` tokens once its column was found.
+typedef struct {
+  const CachedPlan *plan;
+  size_t max_rows;
+  size_t rows;
+  MpToken **columns;
+  const char *first;  // the column that gave `rows`
+} Entities;
+
+static bool too_many_rows(const Entities *entities, size_t rows, Error *err)
+{
+  error_set(err, ERR_LIMIT, "%zu rows in one request, at most %zu are allowed: send several", rows,
+            entities->max_rows);
+  return error_at(err, "entities");
+}
+
+static size_t find_key(const CachedPlan *plan, Slice name)
+{
+  size_t key = 0;
+  while (key < plan->key_count && !slice_is(name, plan->keys[key].name)) {
+    key++;
+  }
+  return key;
+}
+
+static bool unknown_key(const CachedPlan *plan, Slice name, Arena *arena, Error *err)
+{
+  const char **known = arena_alloc(arena, plan->key_count * sizeof(*known) + 1);
+  for (size_t i = 0; i < plan->key_count; i++) {
+    known[i] = plan->keys[i].name;
+  }
+  const char *near = catalog_suggest(name, known, plan->key_count);
+  Buf all = {0};
+  for (size_t i = 0; !near && i < plan->key_count; i++) {
+    buf_print(&all, "%s\"%s\"", i ? ", " : "", plan->keys[i].name);
+  }
+  error_set(err, ERR_INVALID, "unknown entity column \"%.*s\"%s%.*s%s", quoted(name), name.data,
+            near ? ", did you mean \"" : ": these features need ",
+            (int)(near ? strlen(near) : all.size), near ? near : (const char *)all.data,
+            near ? "\"?" : "");
+  buf_deinit(&all);
+  return error_at(err, "entities.%.*s", quoted(name), name.data);
+}
+
+static bool missing_key(const char *name, const char *where, Error *err)
+{
+  error_set(err, ERR_INVALID, "these features need the entity column \"%s\"", name);
+  return error_at(err, "%s.%s", where, name);
+}
+
+// A scalar token; lists and maps are nobody's key.
+static bool take_key(MpReader *reader, MpToken *value, Error *err)
+{
+  *value = mp_take(reader);
+  if (value->kind == MP_ARRAY || value->kind == MP_MAP || value->kind == MP_EXT) {
+    return error_set(err, ERR_INVALID, "a key has to be a single value");
+  }
+  return true;
+}
+
+// One column: a list of values, or a single value.
+static bool take_column(Entities *entities, size_t key, MpReader reader, Arena *arena, Error *err)
+{
+  const char *name = entities->plan->keys[key].name;
+  MpReader single = reader;
+  MpToken list = mp_take(&reader);
+  if (list.kind != MP_ARRAY) {
+    list.count = 1;
+    reader = single;
+  }
+  if (list.count > entities->max_rows) {
+    return too_many_rows(entities, list.count, err);
+  }
+  if (!entities->first) {
+    entities->first = name;
+    entities->rows = list.count;
+  } else if (list.count != entities->rows) {
+    error_set(err, ERR_INVALID, "column \"%s\" has %" PRIu32 " rows, but \"%s\" has %zu", name,
+              list.count, entities->first, entities->rows);
+    return error_at(err, "entities.%s", name);
+  }
+  MpToken *column = arena_alloc(arena, list.count * sizeof(*column) + 1);
+  for (uint32_t i = 0; i < list.count; i++) {
+    if (!take_key(&reader, &column[i], err)) {
+      return error_at(err, "entities.%s[%" PRIu32 "]", name, i);
+    }
+  }
+  entities->columns[key] = column;
+  return true;
+}
+
+static bool take_columns(Entities *entities, MpReader reader, uint32_t count, Arena *arena,
+                         Error *err)
+{
+  for (uint32_t i = 0; i < count; i++) {
+    MpToken name = mp_take(&reader);
+    size_t key = is_text(&name) ? find_key(entities->plan, name.bytes) : entities->plan->key_count;
+    if (key == entities->plan->key_count) {
+      return unknown_key(entities->plan, name.bytes, arena, err);
+    }
+    if (!take_column(entities, key, reader, arena, err)) {
+      return false;
+    }
+    skip_value(&reader);
+  }
+  for (size_t key = 0; key < entities->plan->key_count; key++) {
+    if (!entities->columns[key]) {
+      return missing_key(entities->plan->keys[key].name, "entities", err);
+    }
+  }
+  return true;
+}
+
+// One map of a list of maps. A key that is not there is a mistake; one that is nil is null.
+static bool take_row(Entities *entities, size_t row, MpReader *reader, Arena *arena, Error *err)
+{
+  MpToken map = mp_take(reader);
+  if (map.kind != MP_MAP) {
+    error_set(err, ERR_INVALID, "an entity has to be a map of its keys");
+    return error_at(err, "entities[%zu]", row);
+  }
+  size_t keys = entities->plan->key_count;
+  bool *given = arena_zalloc(arena, keys + 1, sizeof(*given));
+  for (uint32_t i = 0; i < map.count; i++) {
+    MpToken name = mp_take(reader);
+    size_t key = is_text(&name) ? find_key(entities->plan, name.bytes) : keys;
+    if (key == keys) {
+      return unknown_key(entities->plan, name.bytes, arena, err);
+    }
+    if (!take_key(reader, &entities->columns[key][row], err)) {
+      return error_at(err, "entities[%zu].%s", row, entities->plan->keys[key].name);
+    }
+    given[key] = true;
+  }
+  for (size_t key = 0; key < keys; key++) {
+    if (!given[key]) {
+      return missing_key(entities->plan->keys[key].name, arena_print(arena, "entities[%zu]", row),
+                         err);
+    }
+  }
+  return true;
+}
+
+static bool take_rows(Entities *entities, MpReader reader, uint32_t count, Arena *arena, Error *err)
+{
+  if (count > entities->max_rows) {
+    return too_many_rows(entities, count, err);
+  }
+  entities->rows = count;
+  for (size_t key = 0; key < entities->plan->key_count; key++) {
+    entities->columns[key] = arena_alloc(arena, count * sizeof(MpToken) + 1);
+  }
+  for (uint32_t row = 0; row < count; row++) {
+    if (!take_row(entities, row, &reader, arena, err)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool take_entities(Entities *entities, Slice raw, Arena *arena, Error *err)
+{
+  entities->columns = arena_zalloc(arena, entities->plan->key_count + 1, sizeof(MpToken *));
+  MpReader reader = reader_of(raw);
+  MpToken token = mp_take(&reader);
+  bool ok = token.kind == MP_MAP ? take_columns(entities, reader, token.count, arena, err)
+                                 : take_rows(entities, reader, token.count, arena, err);
+  size_t columns = online_plan_columns(entities->plan->plan);
+  if (ok && entities->rows * columns > CALL_MAX_VALUES) {
+    error_set(err, ERR_LIMIT,
+              "%zu rows of %zu features are more than %d values: send several "
+              "requests",
+              entities->rows, columns, CALL_MAX_VALUES);
+    return error_at(err, "entities");
+  }
+  return ok;
+}
+
+// The answer -----------------------------------------------------------------------------------
+
+typedef struct {
+  bool statuses;
+  bool event_timestamps;
+} Include;
+
+static Include take_include(const ParamTexts *texts)
+{
+  Include include = {0};
+  for (size_t i = 0; i < texts->count; i++) {
+    include.statuses |= slice_is(texts->items[i], "statuses");
+    include.event_timestamps |= slice_is(texts->items[i], "event_timestamps");
+  }
+  return include;
+}
+
+// The header of an array, written once and copied for every row.
+typedef struct {
+  uint8_t bytes[8];
+  size_t size;
+} ArrayHeader;
+
+static ArrayHeader array_header(size_t count, Buf *scratch)
+{
+  size_t start = scratch->size;
+  pack_array(scratch, count);
+  ArrayHeader header = {.size = scratch->size - start};
+  assert(header.size <= sizeof(header.bytes));
+  memcpy(header.bytes, scratch->data + start, header.size);
+  scratch->size = start;
+  return header;
+}
+
+static inline uint8_t *put(uint8_t *at, const void *data, size_t size)
+{
+  memcpy(at, data, size);
+  return at + size;
+}
+
+// Rows are copied slice by slice into room that was reserved once.
+static void pack_rows(Buf *out, const OnlineResult *found, size_t columns)
+{
+  pack_array(out, found->rows);
+  ArrayHeader header = array_header(columns, out);
+  size_t slices = found->rows * found->spans;
+  size_t size = found->rows * header.size;
+  for (size_t i = 0; i < slices; i++) {
+    size += found->slices[i].size;
+  }
+  buf_reserve(out, size);
+
+  uint8_t *at = out->data + out->size;
+  const Slice *slice = found->slices;
+  for (size_t row = 0; row < found->rows; row++) {
+    at = put(at, header.bytes, header.size);
+    for (size_t span = 0; span < found->spans; span++, slice++) {
+      if (slice->size) {
+        at = put(at, slice->data, slice->size);
+      }
+    }
+  }
+  out->size += size;
+  assert(at == out->data + out->size);
+}
+
+static void pack_statuses(Buf *out, const OnlineResult *found, size_t columns)
+{
+  pack_array(out, found->rows);
+  ArrayHeader header = array_header(columns, out);
+  const uint8_t *status = found->statuses;
+  for (size_t row = 0; row < found->rows; row++) {
+    buf_put(out, header.bytes, header.size);
+    for (size_t column = 0; column < columns; column++) {
+      pack_string(out, status_name((ValueStatus)*status++));
+    }
+  }
+}
+
+static void pack_event_times(Buf *out, const OnlineResult *found, size_t columns)
+{
+  pack_array(out, found->rows);
+  ArrayHeader header = array_header(columns, out);
+  msgpack_packer packer = mp_packer(out);
+  const Time *time = found->event_times;
+  for (size_t row = 0; row < found->rows; row++) {
+    buf_put(out, header.bytes, header.size);
+    for (size_t column = 0; column < columns; column++, time++) {
+      if (*time == TIME_NULL) {
+        pack_nil(out);
+      } else {
+        msgpack_pack_int64(&packer, *time);
+      }
+    }
+  }
+}
+
+static void pack_answer(Buf *out, const CachedPlan *plan, const OnlineResult *found,
+                        Include include)
+{
+  size_t columns = online_plan_columns(plan->plan);
+  PackMap map = pack_map_begin(out);
+  pack_raw(&map, "names", plan->names);
+  pack_key(&map, "rows");
+  pack_rows(out, found, columns);
+  if (include.statuses) {
+    pack_key(&map, "statuses");
+    pack_statuses(out, found, columns);
+  }
+  if (include.event_timestamps) {
+    pack_key(&map, "event_timestamps");
+    pack_event_times(out, found, columns);
+  }
+  pack_map_end(&map);
+}
+
+bool method_get_online_features(Call *call, const void *params, Error *err)
+{
+  const GetOnlineFeaturesParams *wanted = params;
+  CallContext *context = call->context;
+  if (!context_catalog(context, err)) {
+    return false;
+  }
+  const CachedPlan *plan = find_plan(call, wanted, err);
+  if (!plan) {
+    return false;
+  }
+  Entities entities = {.plan = plan, .max_rows = context->limits.max_rows};
+  if (!take_entities(&entities, wanted->entities.raw, call->arena, err)) {
+    return false;
+  }
+  OnlineEntities keys = {.rows = entities.rows,
+                         .columns = (const MpToken *const *)entities.columns};
+  Include include = take_include(&wanted->include);
+  bool details = include.statuses || include.event_timestamps;
+  Time now = wanted->now == TIME_NULL ? clock_now() : wanted->now;
+  OnlineResult found = {0};
+  if (!online_get_features(context->read, plan->plan, &keys, now, details, &found, call->arena,
+                           err)) {
+    return false;
+  }
+  pack_answer(call->result, plan, &found, include);
+  return true;
+}
