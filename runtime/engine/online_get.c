@@ -135,6 +135,14 @@ static Lookup *add_lookup(OnlinePlan *plan, const Reference *column, const RoleK
     }
   }
   const View *view = column->view;
+  if (!view->online) {
+    error_set(
+        err, ERR_INVALID,
+        "feature_view \"%s\" is not kept online (online = false in %s): leave it out here, or "
+        "apply it without that and materialize",
+        view->declared.name, view->declared.at);
+    return NULL;
+  }
   size_t *keys = arena_zalloc(&plan->arena, view->key_count, sizeof(*keys));
   for (size_t i = 0; i < view->key_count; i++) {
     const char *name = naming_key_column(column, view->keys[i].name, roles, role_count);
