@@ -103,7 +103,7 @@ static bool refuse_problems(MpReader plan, Error *err)
     return true;
   }
   print_problems(plan);
-  return error_set(err, ERR_DEFINITION, "%u mistake%s in the definitions; nothing was changed",
+  return error_set(err, ERR_DEFINITION, "%u mistake%s in the definitions, so nothing was applied",
                    count, count == 1 ? "" : "s");
 }
 
@@ -144,9 +144,8 @@ static bool check_plan(Session *session, const Args *args, Error *err)
     print_changes(plan, stderr, &out);
     print_out(stderr, &out);
     good = error_set(err, ERR_CONFLICT,
-                     "%lld incompatible change(s); nothing was changed. Make them with "
-                     "--allow-incompatible, or keep the old name beside the new one",
-                     (long long)result_int(plan, "incompatible_count"));
+                     "incompatible changes, so nothing was applied: allow them with "
+                     "--allow-incompatible, or declare the new thing under a new name");
   }
   buf_deinit(&out);
   buf_deinit(&bytes);

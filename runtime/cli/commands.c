@@ -209,8 +209,9 @@ const Command COMMANDS[] = {
     {.name = "plan",
      .arguments = "",
      .summary = "show what apply would change",
-     .details = "Compares definitions/**/*.lua with what was applied. Mistakes in the definitions "
-                "are all listed, each with its file, line and column.",
+     .details =
+         "Compares the definitions folder with what was applied. Mistakes in the definitions "
+         "are all listed, each with its file, line and column.",
      .examples = PLAN_EXAMPLES,
      .run = cmd_plan_run},
     {.name = "apply",
