@@ -1,4 +1,5 @@
--- Training sets: several views, roles, names of columns, formats, and what is said when it cannot be.
+-- Training sets: several views, roles, names of columns, formats, and what is said when one cannot
+-- be had.
 
 local blueprints = require 'spec.support.blueprints'
 local cli = require 'spec.support.cli'
@@ -54,8 +55,9 @@ describe('get-historical-features', function()
           "bool 'cold' { column = 'is_cold' }" }, { entity = 'city', source = 'cities' })
         .. blueprints.view('pairs', { "int64 'both'" }, {
           entity = blueprints.raw("{ 'driver', 'city' }"), source = 'pairs' })
-        .. blueprints.source('pairs', { path = false, created_time = false, event_time = 'at', sql =
-          "SELECT 1 AS driver_id, 'Oslo' AS city, TIMESTAMP '2021-04-01 00:00:00' AS at, 12 AS both" }),
+        .. blueprints.source('pairs', { path = false, created_time = false, event_time = 'at',
+          sql = "SELECT 1 AS driver_id, 'Oslo' AS city, 12 AS both, "
+            .. "TIMESTAMP '2021-04-01 00:00:00' AS at" }),
     })
     p:write('data/cities.csv', 'name,at,rain,is_cold\nOslo,1618185600000,0.1,true\n'
       .. 'Rome,1618185600000,2.5,false\n')
