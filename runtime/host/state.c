@@ -134,7 +134,7 @@ static void *allocate(void *context, void *old, size_t old_size, size_t size)
   }
   size_t others = limits->memory_used - old_size;
   if (size > old_size && (size > limits->memory_limit || others > limits->memory_limit - size)) {
-    if (!limits->reached) {
+    if (!limits->reached || limits->reached == LIMIT_MEMORY) {
       limits->reached = LIMIT_MEMORY;
       record_place(limits);
     }
@@ -147,7 +147,7 @@ static void *allocate(void *context, void *old, size_t old_size, size_t size)
   return block;
 }
 
-static void *limits_of(lua_State *L)
+static StateLimits *limits_of(lua_State *L)
 {
   void *context = NULL;
   lua_getallocf(L, &context);

@@ -1,0 +1,284 @@
+-- What definition files can reach: an allow-list, built anew for every load. Instructions,
+-- processor time and memory are bounded outside (runtime/host); here is what those bounds cannot
+-- see: one call into C that runs for minutes, and everything that differs from run to run.
+
+local M = {}
+
+--- Per library what is offered, and what is not with the reason. A spec compares this with what the
+--- interpreter has, so that nothing new can slip in.
+M.allowed = {
+  _G = {
+    'assert', 'error', 'ipairs', 'pairs', 'pcall', 'select', 'tonumber', 'tostring', 'type',
+    'unpack',
+  },
+  string = {
+    'byte', 'char', 'find', 'format', 'gmatch', 'gsub', 'len', 'lower', 'match', 'rep', 'reverse',
+    'sub', 'upper',
+  },
+  table = { 'concat', 'insert', 'maxn', 'remove', 'sort' },
+  math = {
+    'abs', 'acos', 'asin', 'atan', 'atan2', 'ceil', 'cos', 'cosh', 'deg', 'exp', 'floor', 'fmod',
+    'frexp', 'huge', 'ldexp', 'log', 'log10', 'max', 'min', 'modf', 'pi', 'pow', 'rad', 'sin',
+    'sinh', 'sqrt', 'tan', 'tanh',
+  },
+  bit = {
+    'arshift', 'band', 'bnot', 'bor', 'bswap', 'bxor', 'lshift', 'rol', 'ror', 'rshift', 'tobit',
+    'tohex',
+  },
+}
+
+M.refused = {
+  _G = {
+    _G = 'every global of the host',
+    _VERSION = 'nothing to do with definitions',
+    arg = 'the command line',
+    bit = 'offered as a copy',
+    collectgarbage = 'stops the collector',
+    coroutine = 'a stack of its own that no limit sees',
+    debug = 'reaches the host',
+    dofile = 'reads files',
+    gcinfo = 'differs from run to run',
+    getfenv = 'reaches the environment of the host',
+    getmetatable = 'reaches the metatable of strings',
+    io = 'reads and writes files',
+    jit = 'switches the limits off',
+    load = 'runs bytecode',
+    loadfile = 'reads files',
+    loadstring = 'runs bytecode',
+    math = 'offered as a copy',
+    module = 'writes globals of the host',
+    newproxy = 'makes finalizers',
+    next = 'its order differs from run to run; pairs is sorted here',
+    os = 'the clock, the environment and processes',
+    package = 'loads native code',
+    print = 'output belongs to the command',
+    rawequal = 'of no use without metatables',
+    rawget = 'of no use without metatables',
+    rawlen = 'of no use without metatables',
+    rawset = 'of no use without metatables',
+    require = 'loads modules of the host',
+    setfenv = 'reaches the environment of the host',
+    setmetatable = 'hides what a table holds from the checks',
+    string = 'offered as a copy',
+    table = 'offered as a copy',
+    xpcall = 'runs code inside error handling',
+  },
+  string = {
+    dump = 'makes bytecode',
+  },
+  table = {
+    clear = 'an extension of one interpreter',
+    foreach = 'its order differs from run to run',
+    foreachi = 'an old form of ipairs',
+    getn = 'an old form of #',
+    move = 'one call that runs for minutes',
+    new = 'an extension of one interpreter',
+    pack = 'of no use without select',
+    unpack = 'offered as unpack',
+  },
+  math = {
+    mod = 'an old form of fmod',
+    random = 'differs from run to run',
+    randomseed = 'differs from run to run',
+  },
+  bit = {},
+}
+
+local MAX_REPEAT = 16 * 1024 * 1024 -- bytes of string.rep's result
+local MAX_PATTERN_STEPS = 5e7 -- about a second
+
+local original = {}
+for _, library in ipairs { 'string', 'table', 'math' } do
+  original[library] = {}
+  for name, value in pairs(_G[library]) do
+    original[library][name] = value
+  end
+end
+local gsub, find, format = string.gsub, string.find, string.format
+
+-- Strings -----------------------------------------------------------------------------------------
+
+--- Tables and functions without their address, which differs from run to run.
+local function plain_tostring(value)
+  local kind = type(value)
+  if kind == 'table' or kind == 'function' or kind == 'userdata' or kind == 'thread' then
+    return kind
+  end
+  return tostring(value)
+end
+
+local function safe_format(template, ...)
+  local count = select('#', ...)
+  local values = { ... }
+  for i = 1, count do
+    if type(values[i]) == 'table' or type(values[i]) == 'function' then
+      values[i] = plain_tostring(values[i])
+    end
+  end
+  if type(template) == 'string' and find(gsub(template, '%%%%', ''), '%%[^%a]*p') then
+    error('%p is not available: addresses differ from run to run', 2)
+  end
+  return format(template, unpack(values, 1, count))
+end
+
+local function safe_rep(text, count, separator)
+  local size = #tostring(text) + #tostring(separator or '')
+  if type(count) == 'number' and size * count > MAX_REPEAT then
+    error('string.rep: a result of more than 16 MiB is not allowed', 2)
+  end
+  return original.string.rep(text, count, separator)
+end
+
+--- Steps that matching may take at worst: from each place, every way to share the text out among
+--- the repetitions, which are C(length + repetitions, repetitions).
+local function pattern_steps(subject, pattern)
+  local plain = gsub(pattern, '%%[^bf%d]', 'x')
+  plain = gsub(plain, '%[%^?%]?[^%]]*%]', 'x')
+  local _, repetitions = gsub(plain, '[*+?-]', '')
+  local _, others = gsub(plain, '%%[bf%d]', '')
+  local steps = find(pattern, '^%^') and 1 or #subject + 1
+  for i = 1, repetitions + others do
+    steps = steps * (#subject + i) / i
+  end
+  return steps
+end
+
+local function guard_pattern(name, subject, pattern)
+  if type(subject) == 'number' then
+    subject = tostring(subject)
+  end
+  if type(pattern) == 'string' and type(subject) == 'string' then
+    if #pattern > 1024 or pattern_steps(subject, pattern) > MAX_PATTERN_STEPS then
+      error(('string.%s: the pattern could take too long on a text of %d bytes')
+        :format(name, #subject), 3)
+    end
+  end
+end
+
+local function safe_find(subject, pattern, start, plain)
+  if not plain then
+    guard_pattern('find', subject, pattern)
+  end
+  return find(subject, pattern, start, plain)
+end
+
+local function safe_match(subject, pattern, start)
+  guard_pattern('match', subject, pattern)
+  return original.string.match(subject, pattern, start)
+end
+
+local function safe_gmatch(subject, pattern)
+  guard_pattern('gmatch', subject, pattern)
+  return original.string.gmatch(subject, pattern)
+end
+
+local function safe_gsub(subject, pattern, replacement, limit)
+  guard_pattern('gsub', subject, pattern)
+  return gsub(subject, pattern, replacement, limit)
+end
+
+-- Order -------------------------------------------------------------------------------------------
+
+local RANKS = { number = 1, string = 2, boolean = 3 }
+
+local function before(a, b)
+  local rank_a, rank_b = RANKS[type(a)] or 4, RANKS[type(b)] or 4
+  if rank_a ~= rank_b then
+    return rank_a < rank_b
+  elseif rank_a <= 2 then
+    return a < b
+  elseif rank_a == 3 then
+    return a and not b
+  end
+  return false
+end
+
+--- pairs in an order that is always the same: numbers, then texts, each sorted.
+local function sorted_pairs(items)
+  if type(items) ~= 'table' then
+    error("bad argument #1 to 'pairs' (table expected, got " .. type(items) .. ')', 2)
+  end
+  local keys = {}
+  for key in pairs(items) do
+    if not RANKS[type(key)] then
+      error('pairs: a key of type ' .. type(key) .. ' has no order', 2)
+    end
+    keys[#keys + 1] = key
+  end
+  table.sort(keys, before)
+  local i = 0
+  return function()
+    local value
+    repeat
+      i = i + 1
+      value = items[keys[i]]
+    until value ~= nil or i > #keys
+    return keys[i], value
+  end
+end
+
+-- Libraries ---------------------------------------------------------------------------------------
+
+local REPLACED = {
+  _G = { pairs = sorted_pairs, tostring = plain_tostring },
+  string = {
+    find = safe_find,
+    format = safe_format,
+    gmatch = safe_gmatch,
+    gsub = safe_gsub,
+    match = safe_match,
+    rep = safe_rep,
+  },
+}
+
+local function copy_library(name)
+  local from = name == '_G' and _G or require(name)
+  local replaced = REPLACED[name] or {}
+  local copy = {}
+  for _, word in ipairs(M.allowed[name]) do
+    copy[word] = replaced[word] or from[word]
+  end
+  return copy
+end
+
+--- A view of a table that cannot be written to. `call`: makes it callable as well.
+---@param items table
+---@param name string
+---@param call? function
+---@return table
+function M.read_only(items, name, call)
+  return setmetatable({}, {
+    __index = items,
+    __newindex = function()
+      error(name .. ' cannot be changed', 2)
+    end,
+    __call = call,
+    __metatable = 'locked',
+  })
+end
+
+--- Fresh copies of everything that is allowed: the globals with the libraries in them, and the
+--- functions behind `("x"):method()`.
+---@return table globals
+---@return table string_library
+function M.library()
+  local globals = copy_library('_G')
+  for _, name in ipairs { 'table', 'math', 'bit' } do
+    globals[name] = M.read_only(copy_library(name), name)
+  end
+  return globals, copy_library('string')
+end
+
+--- Makes `("x"):method()` use the given functions; returns what undoes it.
+---@param string_library table
+---@return fun() restore
+function M.lock_strings(string_library)
+  local meta = debug.getmetatable('')
+  local index = meta.__index
+  meta.__index = string_library
+  return function()
+    meta.__index = index
+  end
+end
+
+return M
