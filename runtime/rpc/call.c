@@ -133,14 +133,17 @@ static bool take_time(const Parameter *parameter, const MpToken *token, Time *ti
   return *time != TIME_NULL || error_set(err, ERR_INVALID, "%s is out of range", parameter->name);
 }
 
-static bool right_kind(ParamType type, MpKind kind)
+// Languages that have one kind of table cannot tell an empty list from an empty map.
+static bool right_kind(ParamType type, const MpToken *token)
 {
+  bool empty = (token->kind == MP_ARRAY || token->kind == MP_MAP) && token->count == 0;
+  MpKind kind = token->kind;
   switch (type) {
   case PARAM_MAP:
-    return kind == MP_MAP;
+    return kind == MP_MAP || empty;
   case PARAM_LIST:
   case PARAM_TEXTS:
-    return kind == MP_ARRAY;
+    return kind == MP_ARRAY || empty;
   case PARAM_ROWS:
     return kind == MP_MAP || kind == MP_ARRAY;
   case PARAM_FLAG:
@@ -162,7 +165,7 @@ static bool take_param(const Parameter *parameter, Slice raw, void *field, Arena
   if (token.kind == MP_NIL) {
     return true;
   }
-  if (!right_kind(parameter->type, token.kind)) {
+  if (!right_kind(parameter->type, &token)) {
     return wrong_type(parameter, err);
   }
   switch (parameter->type) {

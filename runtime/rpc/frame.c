@@ -188,13 +188,13 @@ bool frame_params(const Frame *frame, Slice *map, Error *err)
   MpReader reader = {start, start + frame->params.size};
   MpReader value = reader;
   MpToken token = mp_take(&reader);
-  if (token.kind == MP_NIL || (token.kind == MP_ARRAY && token.count == 0)) {
-    *map = slice_of("\x80", 1);
-    return true;
-  }
   if (token.kind == MP_ARRAY && token.count == 1) {
     value = reader;
     token = mp_take(&reader);
+  }
+  if (token.kind == MP_NIL || (token.kind == MP_ARRAY && token.count == 0)) {
+    *map = slice_of("\x80", 1);
+    return true;
   }
   if (token.kind != MP_MAP) {
     return error_set(err, ERR_INVALID, "params have to be an array with one map");

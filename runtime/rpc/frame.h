@@ -52,5 +52,6 @@ typedef enum {
 FrameStatus frame_next(FrameScan *scan, Slice bytes, const FrameLimits *limits, Frame *frame,
                        size_t *size, Error *err);
 
-// The one map that params hold: [map], [] or nil (an empty map), or the map itself.
+// The one map that params hold: [map], or the map itself. Nothing, nil and an empty array, which is
+// how some languages write an empty map, are an empty one.
 bool frame_params(const Frame *frame, Slice *map, Error *err);

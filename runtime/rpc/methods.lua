@@ -27,8 +27,9 @@ local KINDS = {
 local MATERIALIZED = '{ views = [{ view, start, end, read, inside, late, written, stale, rejected, '
   .. 'mark, gap }] }'
 
-local PLANNED = '{ generation, problems = [{ where, message, excerpt }], changes = [{ action, kind, '
-  .. 'name, at, details, incompatible, reason }], change_count, incompatible_count, rows_dropped }'
+local PLANNED = '{ generation, problems = [{ where, message, excerpt }], change_count, '
+  .. 'changes = [{ action, kind, name, at, details, incompatible, reason }], incompatible_count, '
+  .. 'rows_dropped }'
 
 return {
   {
@@ -59,7 +60,7 @@ return {
   {
     name = 'describe',
     remote = true,
-    summary = 'Everything about one declaration; for a feature view, how far it is materialized too.',
+    summary = 'Everything about one declaration; of a feature view, its mark and freshness too.',
     params = {
       { name = 'name', type = 'text', required = true, doc = 'its name' },
       {
