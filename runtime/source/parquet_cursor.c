@@ -85,8 +85,7 @@ struct ParquetCursor {
   uint32_t picked[BATCH_ROWS];
 };
 
-// --- Opening
-// --------------------------------------------------------------------------------------
+// --- Opening ---
 
 static Conversion time_from_unit(TimeUnit unit)
 {
@@ -187,8 +186,7 @@ bool parquet_cursor_start(ParquetCursor *cursor, size_t group, Error *err)
   return true;
 }
 
-// --- Choosing rows
-// --------------------------------------------------------------------------------
+// --- Choosing rows ---
 
 // First wanted row at or after `row`, `end` when there is none.
 static uint64_t next_wanted(const uint64_t *wanted, uint64_t row, uint64_t end)
@@ -238,8 +236,7 @@ static size_t pick(ParquetCursor *cursor, const uint64_t *wanted, uint64_t row, 
   return count;
 }
 
-// --- Converting
-// -----------------------------------------------------------------------------------
+// --- Converting ---
 
 static bool bad_value(const ParquetCursor *cursor, const CursorColumn *column, uint64_t row,
                       const char *what, Error *err)
@@ -447,8 +444,7 @@ bool parquet_cursor_next(ParquetCursor *cursor, const uint64_t *wanted, Batch *b
   return true;
 }
 
-// --- Statistics
-// -----------------------------------------------------------------------------------
+// --- Statistics ---
 
 bool parquet_cursor_outside(const ParquetCursor *cursor, size_t group, size_t place, Time oldest,
                             Time newest)

@@ -14,8 +14,7 @@ enum { MAGIC_SIZE = 4, FOOTER_SIZE = 8, COLUMN_LIMIT = 100000, GROUP_LIMIT = 1 <
   for (ThriftField field = thrift_field(thrift, 0); field.type != THRIFT_STOP; \
        field = thrift_field(thrift, field.id))
 
-// --- Schema
-// ---------------------------------------------------------------------------------------
+// --- Schema ---
 
 typedef struct {
   int physical;  // -1: a group
@@ -176,8 +175,7 @@ static bool read_schema(ParquetFile *file, Thrift *thrift)
   return !thrift->bad && nested == 0;
 }
 
-// --- Row groups
-// -----------------------------------------------------------------------------------
+// --- Row groups ---
 
 static void read_statistics(Thrift *thrift, ParquetChunk *chunk)
 {
@@ -346,8 +344,7 @@ static bool read_footer(ParquetFile *file)
   return !thrift.bad && has_groups && file->columns;
 }
 
-// --- Files
-// ----------------------------------------------------------------------------------------
+// --- Files ---
 
 bool parquet_open(ParquetFile *file, const char *path, bool *handled, Error *err)
 {

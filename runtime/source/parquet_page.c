@@ -69,8 +69,7 @@ static bool damaged(const ParquetPages *pages, const char *what, Error *err)
                    what);
 }
 
-// --- Page headers
-// ---------------------------------------------------------------------------------
+// --- Page headers ---
 
 #define EACH_FIELD(thrift, field)                                              \
   for (ThriftField field = thrift_field(thrift, 0); field.type != THRIFT_STOP; \
@@ -195,8 +194,7 @@ static bool next_header(ParquetPages *pages, PageHeader *header, size_t *size, E
   return true;
 }
 
-// --- Bytes of a page
-// ------------------------------------------------------------------------------
+// --- Bytes of a page ---
 
 static bool decompress(ParquetPages *pages, const uint8_t *from, size_t size, uint8_t *to,
                        size_t to_size, Error *err)
@@ -247,8 +245,7 @@ static bool page_bytes(ParquetPages *pages, const PageHeader *header, size_t hea
                        body->data + plain, header->size - (size_t)plain, err);
 }
 
-// --- Runs: the hybrid of run-length and bit-packed (Encodings.md, RLE = 3)
-// ---------------------------
+// --- Runs: the hybrid of run-length and bit-packed (Encodings.md, RLE = 3) ---
 
 // Unpacks `count` numbers of `width` bits, least significant bit first.
 static void unpack_bits(const uint8_t *from, const uint8_t *end, unsigned width, uint32_t *to,
@@ -329,8 +326,7 @@ static bool read_runs(Slice bytes, unsigned width, uint32_t *to, size_t count)
   return true;
 }
 
-// --- Levels: which rows have a value
-// ---------------------------------------------------------------
+// --- Levels: which rows have a value ---
 
 // What most columns have: no null in the whole page.
 static bool is_one_run_of_ones(Slice levels, uint32_t rows)
@@ -411,12 +407,14 @@ static bool read_levels(ParquetPages *pages, const PageHeader *header, Slice *by
   return true;
 }
 
-// --- Values
-// ---------------------------------------------------------------------------------------
+// --- Values ---
 
 // PLAIN byte arrays: [length: u32 LE][bytes], one after the other.
 static bool read_texts(ParquetPages *pages, Slice bytes, uint32_t count, Buf *out, Error *err)
 {
+  if (!bytes.size) {
+    return !count || damaged(pages, "values end too early", err);
+  }
   buf_reset(out);
   buf_reserve(out, (size_t)count * sizeof(Slice));
   Slice *texts = (Slice *)out->data;
@@ -560,8 +558,7 @@ static bool read_data(ParquetPages *pages, const PageHeader *header, size_t head
          && read_levels(pages, header, &bytes, err) && read_values(pages, header, bytes, err);
 }
 
-// --- Walking
-// --------------------------------------------------------------------------------------
+// --- Walking ---
 
 bool parquet_pages_start(ParquetPages *pages, const ParquetFile *file, size_t group, size_t place,
                          Error *err)
