@@ -43,8 +43,7 @@ typedef struct {
   Arena chunk;  // one chunk of output
 } History;
 
-// --- Resolving
-// ------------------------------------------------------------------------------------
+// --- Resolving ---
 
 static bool resolve_references(History *history, Error *err)
 {
@@ -300,8 +299,7 @@ static bool resolve(History *history, Error *err)
   return resolve_joins(history, err) && resolve_columns(history, err);
 }
 
-// --- Joining
-// --------------------------------------------------------------------------------------
+// --- Joining ---
 
 static bool join_views(History *history, Error *err)
 {
@@ -322,8 +320,7 @@ static bool join_views(History *history, Error *err)
   return true;
 }
 
-// --- Writing
-// --------------------------------------------------------------------------------------
+// --- Writing ---
 
 // Status of a value: the row's, and NULL_VALUE where the row is there and the value is not.
 static Column status_column(History *history, const ViewJoin *join, const Column *values,
@@ -402,8 +399,7 @@ static bool write_output(History *history, uint64_t *rows, Error *err)
   return duck && write_file(duck, request->output, &spine, &passthrough, &producer, rows, err);
 }
 
-// --- The use case
-// ---------------------------------------------------------------------------------
+// --- The use case ---
 
 static void count_matches(const History *history, HistoryResult *result, Arena *arena)
 {

@@ -27,8 +27,7 @@ typedef struct {
   Loader loader;
 } ViewLoad;
 
-// --- First pass: the newest row of each key
-// -------------------------------------------------------
+// --- First pass: the newest row of each key ---
 
 static void mark_winners(ViewLoad *load, const Latest *latest)
 {
@@ -96,8 +95,7 @@ static bool find_winners(ViewLoad *load, Error *err)
   return ok;
 }
 
-// --- Second pass: encode and put
-// ------------------------------------------------------------------
+// --- Second pass: encode and put ---
 
 // Buffers and the slot table of one view, reused for every row.
 typedef struct {
@@ -192,8 +190,7 @@ static bool load_rows(ViewLoad *load, Error *err)
   return ok;
 }
 
-// --- The mark
-// -------------------------------------------------------------------------------------
+// --- The mark ---
 
 // The mark after covering [start, end). It only moves over unbroken ground: an interval that does
 // not touch what was covered before leaves it where it was.
@@ -280,8 +277,7 @@ static bool load_view(ViewLoad *load, const MaterializeRequest *request, Materia
   return true;
 }
 
-// --- The use case
-// ---------------------------------------------------------------------------------
+// --- The use case ---
 
 static bool check_interval(const MaterializeRequest *request, Error *err)
 {
