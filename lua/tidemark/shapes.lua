@@ -112,6 +112,7 @@ M.elements = {
     class = 'Feature',
     what = 'feature',
     doc = 'One value that a view yields.',
+    removing = 'requests for it fail',
     example = "float64 'conv_rate'",
     fields = {
       { name = 'name', kind = 'name', required = true, doc = 'Its name.', example = "'conv_rate'" },
@@ -121,6 +122,8 @@ M.elements = {
         required = true,
         doc = 'One of the types below.',
         example = "'float64'",
+        breaking = 'clients expect the old type, and stored values of it are dropped until the '
+          .. 'view is materialized anew',
       },
       {
         name = 'column',
