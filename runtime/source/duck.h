@@ -1,15 +1,17 @@
 #pragma once
-// DuckDB, loaded when the first file is touched. source/ is the only layer that knows it; the server
-// and everything else that needs no files run without it.
+// DuckDB, loaded when the first file is touched. source/ is the only layer that knows it; the
+// server and everything else that needs no files run without it.
+
+#include <stdint.h>
 
 #include "base/error.h"
 
 typedef struct Duck Duck;
 
 typedef struct {
-  const char *library;      // path of libduckdb.so; NULL: $TIDEMARK_DUCKDB, beside the binary,
-                            // ../deps beside it, then the system's
-  const char *folder;       // relative paths (files, globs, in SQL too) start here; NULL: the process's
+  const char *library;  // path of libduckdb.so; NULL: $TIDEMARK_DUCKDB, beside the binary,
+                        // ../deps beside it, then the system's; loaded once per process
+  const char *folder;   // relative paths (files, globs, in SQL too) start here; NULL: the process's
   const char *temp_folder;  // for what does not fit memory; NULL: the system's
   uint64_t memory_limit;    // bytes; 0: 1 GiB
   unsigned threads;         // 0: all

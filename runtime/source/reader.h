@@ -1,17 +1,17 @@
 #pragma once
-// Files and SQL as batches of typed columns, in a fixed order: files of a glob by name, rows as they
-// stand. A row's arrival is its position in that order, and reading again gives the same order (the
-// result of a SQL source is kept in a temporary file for that).
+// Files and SQL as batches of typed columns, in a fixed order: files of a glob by name, rows as
+// they stand. A row's arrival is its position in that order, and reading again gives the same order
+// (the result of a SQL source is kept in a temporary file for that).
 //
 // Coercions are exact or an error that names file, row and column. Integers of any width fit when
-// the value does; floats become the nearest float of the declared width; integers become floats only
-// when exact; decimals become the nearest float, or an integer when they are one; text is parsed
-// (CSV: every column is text). Dates and timestamps of every unit and zone become microseconds UTC,
-// floored. Null, NaN and "" stay three values.
+// the value does; floats become the nearest float of the declared width; integers become floats
+// only when exact; decimals become the nearest float, or an integer when they are one; text is
+// parsed (CSV: every column is text). Dates and timestamps of every unit and zone become
+// microseconds UTC, floored. Null, NaN and "" stay three values.
 
-#include "data/column.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include "data/column.h"
 #include "source/duck.h"
 
 // A file, glob, or query: what can be read.
@@ -34,8 +34,8 @@ bool table_describe(Duck *duck, const Table *table, TableColumn **columns, size_
 typedef struct {
   const char *column;  // in the file
   Type type;           // wanted
-  TimeUnit unit;       // timestamps: unit where the column is an integer; UNIT_NONE refuses integers
-  const char *what;    // for messages: `feature "conv_rate" of feature_view "driver_stats"`
+  TimeUnit unit;     // timestamps: unit where the column is an integer; UNIT_NONE refuses integers
+  const char *what;  // for messages: `feature "conv_rate" of feature_view "driver_stats"`
 } ReaderColumn;
 
 typedef struct Reader Reader;

@@ -24,7 +24,8 @@ typedef struct {
 
 // Writes the rows of `left` (NULL: none) in order, all its columns untouched whatever their type,
 // each with the produced row of the same position appended. The producer must give as many rows as
-// `left` has. CSV columns are passed on as the text they are; into a typed format with the narrowest
-// type that holds every value of the column exactly and prints back the same (so "007" stays text).
+// `left` has. CSV columns are passed on as the text they are; into a typed format with the
+// narrowest type that holds every value of the column exactly and prints back the same (so "007"
+// stays text).
 bool write_file(Duck *duck, const char *path, const Table *left, const Passthrough *passthrough,
                 const Producer *producer, uint64_t *rows, Error *err);

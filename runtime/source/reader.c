@@ -1,0 +1,404 @@
+#include "source/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "source/coerce.h"
+#include "source/csv.h"
+#include "source/duck_inner.h"
+#include "source/packed.h"
+#include "source/reader_inner.h"
+
+typedef struct {
+  const char *name;
+  Coercion coercion;
+  RawKind kind;     // what DuckDB or the file gives
+  RawKind element;  // of a list's elements
+} Source;
+
+struct Reader {
+  Duck *duck;
+  TableFiles own;  // empty when the files are the caller's
+  const TableFiles *files;
+  size_t count;
+  Source *sources;
+  Column *columns;
+  uint64_t rows;  // given so far
+  bool counted;
+  uint64_t total;
+  // One of these three.
+  DuckStream stream;
+  Csv *csv;
+  Packed *packed;
+  Arena arena;    // lives as long as the reader
+  Arena scratch;  // of one batch
+};
+
+// What DuckDB is asked for
+// ----------------------------------------------------------------------------
+
+// Kind of a scalar column by its DuckDB type; `as_text`: it must be cast to text first.
+static bool scalar_kind(Slice text, RawKind *kind, bool *as_text)
+{
+  static const struct {
+    const char *name;
+    RawKind kind;
+    bool as_text;
+  } KINDS[] = {
+      {"BOOLEAN", RAW_BOOL, false},
+      {"TINYINT", RAW_INT8, false},
+      {"SMALLINT", RAW_INT16, false},
+      {"INTEGER", RAW_INT32, false},
+      {"BIGINT", RAW_INT64, false},
+      {"UTINYINT", RAW_UINT8, false},
+      {"USMALLINT", RAW_UINT16, false},
+      {"UINTEGER", RAW_UINT32, false},
+      {"UBIGINT", RAW_UINT64, false},
+      {"FLOAT", RAW_FLOAT32, false},
+      {"DOUBLE", RAW_FLOAT64, false},
+      {"DATE", RAW_DATE, false},
+      {"TIMESTAMP_S", RAW_TIME_S, false},
+      {"TIMESTAMP_MS", RAW_TIME_MS, false},
+      {"TIMESTAMP", RAW_TIME_US, false},
+      {"TIMESTAMP WITH TIME ZONE", RAW_TIME_US, false},
+      {"TIMESTAMP_NS", RAW_TIME_NS, false},
+      {"BLOB", RAW_BYTES, false},
+      {"VARCHAR", RAW_TEXT, false},
+      {"JSON", RAW_TEXT, true},
+      {"UUID", RAW_TEXT, true},
+      {"HUGEINT", RAW_DECIMAL, true},
+      {"UHUGEINT", RAW_DECIMAL, true},
+      {"BIGNUM", RAW_DECIMAL, true},
+  };
+  for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
+    if (slice_is(text, KINDS[i].name)) {
+      *kind = KINDS[i].kind;
+      *as_text = KINDS[i].as_text;
+      return true;
+    }
+  }
+  *as_text = true;
+  bool decimal = text.size > 8 && memcmp(text.data, "DECIMAL(", 8) == 0;
+  *kind = decimal ? RAW_DECIMAL : RAW_TEXT;
+  return decimal || (text.size > 5 && memcmp(text.data, "ENUM(", 5) == 0);
+}
+
+// Puts the expression that gives a column as `source->kind`; false for types that are no values.
+static bool put_expression(Buf *sql, const char *type_text, Source *source)
+{
+  Slice text = slice_text(type_text);
+  bool list = text.size > 0 && text.data[text.size - 1] == ']';
+  bool array = list && text.size > 1 && text.data[text.size - 2] != '[';
+  while (list && text.data[text.size - 1] != '[') {
+    text.size--;
+  }
+  text.size -= list;
+  RawKind kind;
+  bool as_text;
+  if (!scalar_kind(text, &kind, &as_text)) {
+    return false;
+  }
+  source->kind = list ? RAW_LIST : kind;
+  source->element = kind;
+  if (!as_text && !array) {
+    duck_put_name(sql, source->name);
+    return true;
+  }
+  buf_print(sql, "CAST(");
+  duck_put_name(sql, source->name);
+  Slice to = as_text ? slice_text("VARCHAR") : text;
+  buf_print(sql, " AS %.*s%s)", (int)to.size, to.data, list ? "[]" : "");
+  return true;
+}
+
+static bool at_column(const Reader *reader, const Source *source, Error *err)
+{
+  return error_at(err, "%s:column %s", reader->files->names[0], source->name);
+}
+
+static bool is_json(const Reader *reader)
+{
+  return reader->files->format == FORMAT_JSON || reader->files->format == FORMAT_JSONL;
+}
+
+static bool put_columns(Reader *reader, const TableColumn *const *found, const LeftColumn *columns,
+                        Buf *sql, Error *err)
+{
+  for (size_t i = 0; i < reader->count; i++) {
+    Source *source = &reader->sources[i];
+    buf_print(sql, i ? ", " : "SELECT ");
+    if (columns[i].expression) {
+      buf_print(sql, "%s", columns[i].expression);
+      source->kind = RAW_TEXT;
+    } else if (is_json(reader)) {
+      duck_put_name(sql, source->name);
+      source->kind = RAW_JSON;
+    } else if (!put_expression(sql, found[i]->type_text, source)) {
+      char name[TYPE_TEXT_SIZE];
+      error_set(err, ERR_DATA, "%s: %s cannot be read as %s", source->coercion.what,
+                found[i]->type_text, type_print(source->coercion.type, name));
+      return at_column(reader, source, err);
+    }
+  }
+  return true;
+}
+
+static bool open_stream(Reader *reader, const TableColumn *const *found, const LeftColumn *columns,
+                        Error *err)
+{
+  Buf sql = {0};
+  JsonColumn *json = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(JsonColumn));
+  for (size_t i = 0; i < reader->count; i++) {
+    json[i] = (JsonColumn){reader->sources[i].name, "JSON"};
+  }
+  bool ok = put_columns(reader, found, columns, &sql, err);
+  if (ok) {
+    buf_print(&sql, " FROM ");
+    table_put_from(reader->files, &sql, json, is_json(reader) ? reader->count : 0);
+    buf_put_byte(&sql, '\0');
+    ok = duck_stream_open(&reader->stream, reader->duck, (const char *)sql.data, err);
+    if (!ok && reader->files->count == 1) {
+      error_at(err, "%s", reader->files->names[0]);
+    }
+  }
+  buf_deinit(&sql);
+  return ok;
+}
+
+// Opening
+// ---------------------------------------------------------------------------------------------
+
+static const TableColumn *find_column(const TableColumn *columns, size_t count, const char *name)
+{
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(columns[i].name, name) == 0) {
+      return &columns[i];
+    }
+  }
+  return NULL;
+}
+
+static void take_source(Reader *reader, size_t position, const ReaderColumn *column)
+{
+  Arena *arena = &reader->arena;
+  const char *name = arena_print(arena, "%s", column->column);
+  const char *what = column->what ? arena_print(arena, "%s", column->what)
+                                  : arena_print(arena, "column \"%s\"", name);
+  reader->sources[position] = (Source){
+      .name = name,
+      .coercion = {.type = column->type, .unit = column->unit, .what = what},
+      .kind = RAW_TEXT,
+  };
+}
+
+static bool open_bytes(Reader *reader, const TableColumn *all, const TableColumn *const *found,
+                       Error *err)
+{
+  size_t *positions = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(size_t));
+  const char **names = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(char *));
+  for (size_t i = 0; i < reader->count; i++) {
+    positions[i] = (size_t)(found[i] - all);
+    names[i] = reader->sources[i].name;
+  }
+  if (reader->files->format == FORMAT_CSV) {
+    reader->csv = csv_open(reader->files, positions, reader->count, err);
+    return reader->csv != NULL;
+  }
+  for (size_t i = 0; i < reader->count; i++) {
+    reader->sources[i].kind = RAW_PACKED;
+  }
+  reader->packed = packed_open(reader->files, names, reader->count, err);
+  return reader->packed != NULL;
+}
+
+static bool check_sources(Reader *reader, Error *err)
+{
+  for (size_t i = 0; i < reader->count; i++) {
+    Source *source = &reader->sources[i];
+    if (!coerce_check(source->kind, source->element, &source->coercion, err)) {
+      return at_column(reader, source, err);
+    }
+  }
+  return true;
+}
+
+static bool start(Reader *reader, const LeftColumn *columns, Error *err)
+{
+  TableColumn *all;
+  size_t all_count;
+  if (!table_columns(reader->files, reader->duck, &all, &all_count, &reader->arena, err)) {
+    return false;
+  }
+  const TableColumn **found = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(void *));
+  for (size_t i = 0; i < reader->count; i++) {
+    Source *source = &reader->sources[i];
+    take_source(reader, i, &columns[i].column);
+    found[i] = find_column(all, all_count, source->name);
+    if (!found[i]) {
+      return table_no_column(reader->files, source->name, all, all_count, source->coercion.what,
+                             err);
+    }
+    source->coercion.from = found[i]->type_text;
+  }
+  bool bytes = reader->files->format == FORMAT_CSV || reader->files->format == FORMAT_PACKED;
+  return (bytes ? open_bytes(reader, all, found, err) : open_stream(reader, found, columns, err))
+         && check_sources(reader, err);
+}
+
+static Reader *reader_new(Duck *duck, size_t count)
+{
+  Reader *reader = mem_zalloc(1, sizeof(*reader));
+  reader->duck = duck;
+  reader->files = &reader->own;
+  reader->count = count;
+  reader->sources = arena_zalloc(&reader->arena, count + 1, sizeof(Source));
+  reader->columns = arena_zalloc(&reader->arena, count + 1, sizeof(Column));
+  return reader;
+}
+
+Reader *reader_open_left(Duck *duck, const TableFiles *files, const LeftColumn *columns,
+                         size_t count, Error *err)
+{
+  Reader *reader = reader_new(duck, count);
+  reader->files = files;
+  if (!start(reader, columns, err)) {
+    reader_close(reader);
+    return NULL;
+  }
+  return reader;
+}
+
+Reader *reader_open(Duck *duck, const Table *table, const ReaderColumn *columns, size_t count,
+                    Error *err)
+{
+  Reader *reader = reader_new(duck, count);
+  LeftColumn *plain = arena_zalloc(&reader->arena, count + 1, sizeof(LeftColumn));
+  for (size_t i = 0; i < count; i++) {
+    plain[i].column = columns[i];
+  }
+  if (!table_open(&reader->own, duck, table, true, err) || !start(reader, plain, err)) {
+    reader_close(reader);
+    return NULL;
+  }
+  return reader;
+}
+
+void reader_close(Reader *reader)
+{
+  if (!reader) {
+    return;
+  }
+  duck_stream_close(&reader->stream);
+  csv_close(reader->csv);
+  packed_close(reader->packed);
+  table_close(&reader->own);
+  arena_deinit(&reader->scratch);
+  arena_deinit(&reader->arena);
+  free(reader);
+}
+
+// Rows
+// ------------------------------------------------------------------------------------------------
+
+static bool holds_slices(RawKind kind)
+{
+  return kind >= RAW_BYTES && kind <= RAW_PACKED;
+}
+
+// A vector of DuckDB's as it lies; strings get slices that point into it.
+static Raw raw_vector(Reader *reader, DuckVector vector, RawKind kind, RawKind element,
+                      size_t count)
+{
+  const DuckApi *api = &reader->duck->api;
+  Raw raw = {
+      .kind = kind,
+      .valid = api->vector_get_validity(vector),
+      .data = api->vector_get_data(vector),
+  };
+  if (holds_slices(kind)) {
+    Slice *slices = arena_alloc(&reader->scratch, (count + 1) * sizeof(Slice));
+    for (size_t row = 0; row < count; row++) {
+      bool there = !raw.valid || (raw.valid[row >> 6] >> (row & 63) & 1);
+      slices[row] = there ? duck_string(raw.data, row) : (Slice){0};
+    }
+    raw.data = slices;
+  }
+  if (kind == RAW_LIST) {
+    Raw *child = arena_alloc(&reader->scratch, sizeof(Raw));
+    raw.child_count = api->list_vector_get_size(vector);
+    *child =
+        raw_vector(reader, api->list_vector_get_child(vector), element, RAW_BOOL, raw.child_count);
+    raw.child = child;
+  }
+  return raw;
+}
+
+static bool next_chunk(Reader *reader, RawRows *rows, Error *err)
+{
+  *rows = (RawRows){0};
+  if (!duck_stream_next(&reader->stream, &rows->count, err)) {
+    return reader->files->count == 1 ? error_at(err, "%s", reader->files->names[0]) : false;
+  }
+  if (rows->count == 0) {
+    return true;
+  }
+  Raw *raws = arena_alloc(&reader->scratch, (reader->count + 1) * sizeof(Raw));
+  for (size_t i = 0; i < reader->count; i++) {
+    DuckVector vector = reader->duck->api.data_chunk_get_vector(reader->stream.chunk, i);
+    raws[i] = raw_vector(reader, vector, reader->sources[i].kind, reader->sources[i].element,
+                         rows->count);
+  }
+  rows->columns = raws;
+  return true;
+}
+
+static bool next_rows(Reader *reader, RawRows *rows, Error *err)
+{
+  return reader->csv      ? csv_next(reader->csv, rows, err)
+         : reader->packed ? packed_next(reader->packed, rows, err)
+                          : next_chunk(reader, rows, err);
+}
+
+// Names the file, row and column of a value that does not fit.
+static bool at_value(Reader *reader, const RawRows *rows, size_t bad, const Source *source,
+                     Error *err)
+{
+  const char *name = rows->name;
+  uint64_t position = rows->first + bad;
+  if (!name) {
+    table_place(reader->files, reader->duck, reader->rows + bad, &name, &position);
+  }
+  return error_at(err, "%s:row %llu:column %s", name, (unsigned long long)position + 1,
+                  source->name);
+}
+
+bool reader_next(Reader *reader, Batch *batch, Error *err)
+{
+  arena_reset(&reader->scratch);
+  *batch =
+      (Batch){.column_count = reader->count, .columns = reader->columns, .first_row = reader->rows};
+  RawRows rows;
+  if (!next_rows(reader, &rows, err)) {
+    return false;
+  }
+  for (size_t i = 0; rows.count && i < reader->count; i++) {
+    size_t bad = 0;
+    if (!coerce_column(&rows.columns[i], rows.count, &reader->sources[i].coercion, &reader->scratch,
+                       &reader->columns[i], &bad, err)) {
+      return at_value(reader, &rows, bad, &reader->sources[i], err);
+    }
+  }
+  batch->count = rows.count;
+  reader->rows += rows.count;
+  return true;
+}
+
+uint64_t reader_total(Reader *reader)
+{
+  if (!reader->counted && reader->files->format == FORMAT_PARQUET) {
+    reader->total = table_count_rows(reader->files, reader->duck);
+  }
+  reader->counted = true;
+  return reader->total;
+}

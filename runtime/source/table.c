@@ -1,0 +1,513 @@
+#include "source/table.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "source/csv.h"
+#include "source/duck_inner.h"
+#include "source/packed.h"
+
+// Formats and types
+// -----------------------------------------------------------------------------------
+
+bool format_of(const char *path, Format *format)
+{
+  static const struct {
+    const char *extension;
+    Format format;
+  } FORMATS[] = {
+      {".parquet", FORMAT_PARQUET}, {".csv", FORMAT_CSV},        {".json", FORMAT_JSON},
+      {".jsonl", FORMAT_JSONL},     {".msgpack", FORMAT_PACKED},
+  };
+  const char *dot = strrchr(path, '.');
+  for (size_t i = 0; dot && i < sizeof(FORMATS) / sizeof(FORMATS[0]); i++) {
+    if (strcmp(dot, FORMATS[i].extension) == 0) {
+      *format = FORMATS[i].format;
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool scalar_type(Slice text, TypeKind *kind)
+{
+  static const struct {
+    const char *name;
+    TypeKind kind;
+  } NAMES[] = {
+      {"BOOLEAN", TYPE_BOOL},  {"TINYINT", TYPE_INT32},  {"SMALLINT", TYPE_INT32},
+      {"INTEGER", TYPE_INT32}, {"UTINYINT", TYPE_INT32}, {"USMALLINT", TYPE_INT32},
+      {"BIGINT", TYPE_INT64},  {"UINTEGER", TYPE_INT64}, {"UBIGINT", TYPE_INT64},
+      {"HUGEINT", TYPE_INT64}, {"UHUGEINT", TYPE_INT64}, {"BIGNUM", TYPE_INT64},
+      {"FLOAT", TYPE_FLOAT32}, {"DOUBLE", TYPE_FLOAT64}, {"VARCHAR", TYPE_STRING},
+      {"UUID", TYPE_STRING},   {"BLOB", TYPE_BYTES},     {"DATE", TYPE_TIMESTAMP},
+      {"JSON", TYPE_STRING},
+  };
+  static const struct {
+    const char *prefix;
+    TypeKind kind;
+  } PREFIXES[] = {
+      {"TIMESTAMP", TYPE_TIMESTAMP}, {"ENUM(", TYPE_STRING}, {"DECIMAL(", TYPE_FLOAT64}};
+
+  for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+    if (slice_is(text, NAMES[i].name)) {
+      *kind = NAMES[i].kind;
+      return true;
+    }
+  }
+  for (size_t i = 0; i < sizeof(PREFIXES) / sizeof(PREFIXES[0]); i++) {
+    size_t length = strlen(PREFIXES[i].prefix);
+    if (text.size >= length && memcmp(text.data, PREFIXES[i].prefix, length) == 0) {
+      bool whole = text.size > 3 && memcmp(text.data + text.size - 3, ",0)", 3) == 0;
+      *kind = PREFIXES[i].kind == TYPE_FLOAT64 && whole ? TYPE_INT64 : PREFIXES[i].kind;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool table_type(Slice text, Type *type)
+{
+  *type = (Type){.kind = TYPE_STRING};
+  TypeKind kind;
+  if (text.size == 0 || text.data[text.size - 1] != ']') {
+    bool known = scalar_type(text, &kind);
+    type->kind = known ? (uint8_t)kind : TYPE_STRING;
+    return known;
+  }
+  size_t open = text.size;
+  while (open > 0 && text.data[open - 1] != '[') {
+    open--;
+  }
+  if (open == 0 || !scalar_type(slice_of(text.data, open - 1), &kind)) {
+    return false;
+  }
+  unsigned long length = strtoul(text.data + open, NULL, 10);
+  bool vector = kind == TYPE_FLOAT32 && length > 0 && length <= TYPE_VECTOR_MAX;
+  *type = (Type){.kind = vector ? TYPE_VECTOR : TYPE_LIST,
+                 .element = (uint8_t)kind,
+                 .length = vector ? (uint32_t)length : 0};
+  return true;
+}
+
+// Finding files
+// ---------------------------------------------------------------------------------------
+
+static bool has_wildcard(const char *path)
+{
+  return strpbrk(path, "*?[") != NULL;
+}
+
+static bool is_there(const char *path)
+{
+  struct stat status;
+  return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
+static void take_file(TableFiles *files, const char *path, const char *name)
+{
+  files->paths = arena_alloc(&files->arena, sizeof(char *));
+  files->names = arena_alloc(&files->arena, sizeof(char *));
+  files->paths[0] = path;
+  files->names[0] = name;
+  files->count = 1;
+}
+
+// Files of a glob, by name.
+static bool find_files(TableFiles *files, Duck *duck, const char *pattern, const char *name,
+                       Error *err)
+{
+  Buf sql = {0};
+  buf_print(&sql, "SELECT file FROM glob(");
+  duck_put_text(&sql, pattern);
+  buf_print(&sql, ") ORDER BY file");
+  buf_put_byte(&sql, '\0');
+  const char **found;
+  size_t columns;
+  bool ok = duck_select(duck, (const char *)sql.data, &found, &files->count, &columns,
+                        &files->arena, err);
+  buf_deinit(&sql);
+  if (!ok) {
+    return false;
+  }
+  if (files->count == 0) {
+    return error_set(err, ERR_NOT_FOUND, "no file matches \"%s\"", name);
+  }
+  files->paths = found;
+  files->names = arena_alloc(&files->arena, files->count * sizeof(char *));
+  size_t prefix = strlen(pattern) - strlen(name);  // the folder in front of relative names
+  for (size_t i = 0; i < files->count; i++) {
+    files->names[i] = found[i] + prefix;
+  }
+  return true;
+}
+
+static bool is_name(const char *const *names, size_t count, const char *name)
+{
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(names[i], name) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Names of all columns of a Parquet file, nested ones too.
+static bool parquet_names(const TableFiles *files, Duck *duck, size_t file, const char ***names,
+                          size_t *count, Arena *arena, Error *err)
+{
+  Buf sql = {0};
+  buf_print(&sql, "SELECT name FROM parquet_schema(");
+  duck_put_text(&sql, files->paths[file]);
+  buf_print(&sql, ") OFFSET 1");  // the root has a name too
+  buf_put_byte(&sql, '\0');
+  size_t columns;
+  bool ok = duck_select(duck, (const char *)sql.data, names, count, &columns, arena, err);
+  buf_deinit(&sql);
+  return ok;
+}
+
+static bool check_same_columns(const TableFiles *files, Duck *duck, Error *err)
+{
+  Arena arena = {0};
+  const char **first;
+  size_t first_count;
+  bool ok = parquet_names(files, duck, 0, &first, &first_count, &arena, err);
+  for (size_t file = 1; ok && file < files->count; file++) {
+    const char **names;
+    size_t count;
+    ok = parquet_names(files, duck, file, &names, &count, &arena, err);
+    for (size_t i = 0; ok && i < first_count; i++) {
+      if (!is_name(names, count, first[i])) {
+        ok = error_set(err, ERR_DATA, "there is no column \"%s\", which %s has", first[i],
+                       files->names[0]);
+      }
+    }
+    for (size_t i = 0; ok && i < count; i++) {
+      if (!is_name(first, first_count, names[i])) {
+        ok = error_set(err, ERR_DATA, "there is a column \"%s\", which %s does not have", names[i],
+                       files->names[0]);
+      }
+    }
+    error_at(ok ? NULL : err, "%s", files->names[file]);
+  }
+  arena_deinit(&arena);
+  return ok;
+}
+
+static bool open_path(TableFiles *files, Duck *duck, const char *name, Error *err)
+{
+  if (!format_of(name, &files->format)) {
+    return error_set(err, ERR_INVALID,
+                     "\"%s\" has an unknown extension: use .parquet, .csv, .json, .jsonl or "
+                     ".msgpack",
+                     name);
+  }
+  name = arena_print(&files->arena, "%s", name);
+  const char *path = duck_path(duck, name, &files->arena);
+  if (is_there(path)) {
+    take_file(files, path, name);
+    return true;
+  }
+  if (!has_wildcard(name)) {
+    return error_set(err, ERR_NOT_FOUND, "there is no file \"%s\"", name);
+  }
+  return find_files(files, duck, path, name, err)
+         && (files->format != FORMAT_PARQUET || files->count == 1
+             || check_same_columns(files, duck, err));
+}
+
+// SQL
+// -------------------------------------------------------------------------------------------------
+
+// The query without a semicolon at its end, ready to stand in parentheses.
+static void put_query(Buf *sql, const char *query)
+{
+  size_t size = strlen(query);
+  while (size > 0 && strchr("; \t\r\n", query[size - 1])) {
+    size--;
+  }
+  buf_put_byte(sql, '(');
+  buf_put(sql, query, size);
+  buf_print(sql, "\n)");  // a comment may end the query
+}
+
+// Parquet has no 128-bit integers: sums of integers travel as decimals.
+static void put_exact_columns(Buf *sql, const TableColumn *columns, size_t count)
+{
+  const char *before = " REPLACE (";
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(columns[i].type_text, "HUGEINT") == 0
+        || strcmp(columns[i].type_text, "UHUGEINT") == 0) {
+      buf_print(sql, "%sCAST(", before);
+      duck_put_name(sql, columns[i].name);
+      buf_print(sql, " AS DECIMAL(38, 0)) AS ");
+      duck_put_name(sql, columns[i].name);
+      before = ", ";
+    }
+  }
+  buf_print(sql, strcmp(before, ", ") == 0 ? ")" : "");
+}
+
+static bool make_spool(TableFiles *files, const Duck *duck, Error *err)
+{
+  char *path = arena_print(&files->arena, "%s/tidemark-XXXXXX.parquet", duck->temp_folder);
+  int file = mkstemps(path, 8);
+  if (file < 0) {
+    return error_set(err, ERR_IO, "cannot make a temporary file in %s: %m", duck->temp_folder);
+  }
+  close(file);
+  files->spool = path;
+  return true;
+}
+
+// Runs the query once, into a file: reading twice must give the same rows in the same order.
+static bool run_query(TableFiles *files, Duck *duck, Error *err)
+{
+  TableColumn *columns;
+  size_t count;
+  if (!table_columns(files, duck, &columns, &count, &files->arena, err)
+      || !make_spool(files, duck, err)) {
+    return false;
+  }
+  Buf sql = {0};
+  buf_print(&sql, "COPY (SELECT *");
+  put_exact_columns(&sql, columns, count);
+  buf_print(&sql, " FROM ");
+  put_query(&sql, files->sql);
+  buf_print(&sql, ") TO ");
+  duck_put_text(&sql, files->spool);
+  buf_print(&sql, " (FORMAT parquet)");
+  buf_put_byte(&sql, '\0');
+  bool ok = duck_run(duck, (const char *)sql.data, err);
+  buf_deinit(&sql);
+  if (ok) {
+    take_file(files, files->spool, "sql");
+    files->sql = NULL;
+  }
+  return ok;
+}
+
+bool table_open(TableFiles *files, Duck *duck, const Table *table, bool run, Error *err)
+{
+  assert(!table->path != !table->sql);
+  *files = (TableFiles){.format = FORMAT_PARQUET};
+  bool ok;
+  if (table->path) {
+    ok = open_path(files, duck, table->path, err);
+  } else {
+    files->sql = arena_print(&files->arena, "%s", table->sql);
+    ok = !run || run_query(files, duck, err);
+  }
+  if (!ok) {
+    table_close(files);
+  }
+  return ok;
+}
+
+void table_close(TableFiles *files)
+{
+  if (files->spool) {
+    unlink(files->spool);
+  }
+  arena_deinit(&files->arena);
+  *files = (TableFiles){0};
+}
+
+// Reading
+// ---------------------------------------------------------------------------------------------
+
+// A path as a pattern that matches nothing else.
+static void put_literal_path(Buf *sql, const char *path)
+{
+  Buf pattern = {0};
+  for (; *path; path++) {
+    bool special = strchr("*?[", *path) != NULL;
+    buf_print(&pattern, special ? "[%c]" : "%c", *path);
+  }
+  buf_put_byte(&pattern, '\0');
+  duck_put_text(sql, (const char *)pattern.data);
+  buf_deinit(&pattern);
+}
+
+static void put_files(const TableFiles *files, Buf *sql)
+{
+  buf_put_byte(sql, '[');
+  for (size_t i = 0; i < files->count; i++) {
+    buf_print(sql, i ? ", " : "");
+    put_literal_path(sql, files->paths[i]);
+  }
+  buf_put_byte(sql, ']');
+}
+
+static void put_json_options(const TableFiles *files, Buf *sql, const JsonColumn *json,
+                             size_t count)
+{
+  buf_print(sql, ", format = '%s'", files->format == FORMAT_JSONL ? "newline_delimited" : "auto");
+  if (count == 0) {
+    buf_print(sql, ", sample_size = -1, maximum_depth = 4");
+    return;
+  }
+  buf_print(sql, ", columns = {");
+  for (size_t i = 0; i < count; i++) {
+    buf_print(sql, i ? ", " : "");
+    duck_put_text(sql, json[i].name);
+    buf_print(sql, ": ");
+    duck_put_text(sql, json[i].type);
+  }
+  buf_put_byte(sql, '}');
+}
+
+void table_put_from(const TableFiles *files, Buf *sql, const JsonColumn *json, size_t count)
+{
+  if (files->sql) {
+    put_query(sql, files->sql);
+    return;
+  }
+  assert(files->format != FORMAT_CSV && files->format != FORMAT_PACKED);
+  buf_print(sql, files->format == FORMAT_PARQUET ? "read_parquet(" : "read_json(");
+  put_files(files, sql);
+  if (files->format != FORMAT_PARQUET) {
+    put_json_options(files, sql, json, count);
+  }
+  buf_put_byte(sql, ')');
+}
+
+static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
+                     Arena *arena, Error *err)
+{
+  Buf sql = {0};
+  buf_print(&sql, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ");
+  table_put_from(files, &sql, NULL, 0);
+  buf_put_byte(&sql, ')');
+  buf_put_byte(&sql, '\0');
+  const char **values;
+  size_t width;
+  bool ok = duck_select(duck, (const char *)sql.data, &values, count, &width, arena, err);
+  buf_deinit(&sql);
+  if (!ok) {
+    return files->count == 1 ? error_at(err, "%s", files->names[0]) : false;
+  }
+  *columns = arena_zalloc(arena, *count + 1, sizeof(TableColumn));
+  for (size_t i = 0; i < *count; i++) {
+    TableColumn *column = &(*columns)[i];
+    *column = (TableColumn){.name = values[2 * i], .type_text = values[2 * i + 1]};
+    column->known = table_type(slice_text(column->type_text), &column->type);
+  }
+  return true;
+}
+
+bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
+                   Arena *arena, Error *err)
+{
+  if (!files->sql && files->format == FORMAT_CSV) {
+    return csv_describe(files, columns, count, arena, err);
+  }
+  if (!files->sql && files->format == FORMAT_PACKED) {
+    return packed_describe(files, columns, count, arena, err);
+  }
+  return describe(files, duck, columns, count, arena, err);
+}
+
+bool table_describe(Duck *duck, const Table *table, TableColumn **columns, size_t *count,
+                    Arena *arena, Error *err)
+{
+  TableFiles files;
+  if (!table_open(&files, duck, table, false, err)) {
+    return false;
+  }
+  bool ok = table_columns(&files, duck, columns, count, arena, err);
+  table_close(&files);
+  return ok;
+}
+
+// Errors
+// ----------------------------------------------------------------------------------------------
+
+uint64_t table_count_rows(const TableFiles *files, Duck *duck)
+{
+  Buf sql = {0};
+  buf_print(&sql, "SELECT CAST(count(*) AS VARCHAR) FROM ");
+  table_put_from(files, &sql, NULL, 0);
+  buf_put_byte(&sql, '\0');
+  Arena arena = {0};
+  const char **values;
+  size_t rows;
+  size_t columns;
+  uint64_t count = 0;
+  if (duck_select(duck, (const char *)sql.data, &values, &rows, &columns, &arena, NULL)) {
+    count = strtoull(values[0], NULL, 10);
+  }
+  arena_deinit(&arena);
+  buf_deinit(&sql);
+  return count;
+}
+
+void table_place(const TableFiles *files, Duck *duck, uint64_t row, const char **name,
+                 uint64_t *position)
+{
+  size_t file = 0;
+  while (file + 1 < files->count) {
+    TableFiles one = {.format = files->format, .paths = &files->paths[file], .count = 1};
+    uint64_t count = table_count_rows(&one, duck);
+    if (row < count) {
+      break;
+    }
+    row -= count;
+    file++;
+  }
+  *name = files->names[file];
+  *position = row;
+}
+
+static size_t least(size_t a, size_t b)
+{
+  return a < b ? a : b;
+}
+
+// Edits between two names (Wagner and Fischer), for names of up to 63 bytes.
+static size_t name_distance(const char *a, const char *b)
+{
+  enum { LONGEST = 64 };
+  size_t a_size = strlen(a), b_size = strlen(b);
+  if (a_size >= LONGEST || b_size >= LONGEST) {
+    return LONGEST;
+  }
+  size_t row[LONGEST];
+  for (size_t j = 0; j <= b_size; j++) {
+    row[j] = j;
+  }
+  for (size_t i = 1; i <= a_size; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b_size; j++) {
+      size_t above = row[j];
+      row[j] = least(least(above, row[j - 1]) + 1, diagonal + (a[i - 1] != b[j - 1]));
+      diagonal = above;
+    }
+  }
+  return row[b_size];
+}
+
+bool table_no_column(const TableFiles *files, const char *name, const TableColumn *columns,
+                     size_t count, const char *what, Error *err)
+{
+  const char *nearest = NULL;
+  size_t nearest_distance = strlen(name) / 3 + 2;
+  for (size_t i = 0; i < count; i++) {
+    size_t distance = name_distance(name, columns[i].name);
+    if (distance < nearest_distance) {
+      nearest = columns[i].name;
+      nearest_distance = distance;
+    }
+  }
+  char hint[160] = "";
+  if (nearest) {
+    snprintf(hint, sizeof(hint), ", did you mean \"%s\"?", nearest);
+  }
+  error_set(err, ERR_NOT_FOUND, "%s: there is no column \"%s\"%s", what, name, hint);
+  return error_at(err, "%s", files->names[0]);
+}

@@ -1,0 +1,53 @@
+#pragma once
+// What a path or a query stands for: the files behind it, in order, and the SQL that reads them.
+
+#include "base/buf.h"
+#include "source/reader.h"
+
+typedef enum { FORMAT_PARQUET, FORMAT_CSV, FORMAT_JSON, FORMAT_JSONL, FORMAT_PACKED } Format;
+
+// The format an extension stands for; false for others.
+bool format_of(const char *path, Format *format);
+
+typedef struct {
+  Format format;       // of the spool for SQL
+  const char **paths;  // as the process opens them, in order
+  const char **names;  // as messages call them
+  size_t count;
+  const char *spool;  // temporary file to be removed; NULL: none
+  const char *sql;    // SQL that was not run: only described; NULL: files
+  Arena arena;
+} TableFiles;  // the zero value is closed
+
+// Finds the files. With `run`, SQL is run into a temporary Parquet file that is read in its place.
+bool table_open(TableFiles *files, Duck *duck, const Table *table, bool run, Error *err);
+void table_close(TableFiles *files);
+
+// Names and types, in order; text in the arena.
+bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
+                   Arena *arena, Error *err);
+
+// Puts the FROM item that reads all rows (Parquet and JSON only). `json`: the columns to read of
+// JSON, with the DuckDB types to read them as ("JSON" is the text they are); 0: as DuckDB finds
+// them.
+typedef struct {
+  const char *name;
+  const char *type;
+} JsonColumn;
+
+void table_put_from(const TableFiles *files, Buf *sql, const JsonColumn *json, size_t count);
+
+// Rows of Parquet or JSON files; 0 when they cannot be read. Cheap for Parquet.
+uint64_t table_count_rows(const TableFiles *files, Duck *duck);
+
+// The file and the position in it (from 0) of a row of all of them; asks DuckDB, so only for
+// errors.
+void table_place(const TableFiles *files, Duck *duck, uint64_t row, const char **name,
+                 uint64_t *position);
+
+// The type of ours that is nearest to one of DuckDB's; false when it is no value of ours.
+bool table_type(Slice type_text, Type *type);
+
+// Fails with ERR_NOT_FOUND and the nearest name there is.
+bool table_no_column(const TableFiles *files, const char *name, const TableColumn *columns,
+                     size_t count, const char *what, Error *err);
