@@ -2,9 +2,15 @@
 -- is on the list of living ones until its exit was seen, so that the helper can name what a spec
 -- left behind.
 
+local ffi = require 'ffi'
 local uv = require 'luv'
 
 local M = {}
+
+-- A process may be gone when something is written to it: an error then, not our end.
+ffi.cdef('void (*signal(int number, void (*handler)(int)))(int);')
+local SIGPIPE, SIG_IGN = 13, ffi.cast('void (*)(int)', 1)
+ffi.C.signal(SIGPIPE, SIG_IGN)
 
 ---@class spec.Process
 ---@field handle userdata
@@ -107,7 +113,10 @@ function M.spawn(program, options)
   living[process] = true
   collect(process, 'stdout', stdout)
   collect(process, 'stderr', stderr)
-  stdin:write(options.stdin or '', function()
+  if options.stdin then
+    stdin:write(options.stdin)
+  end
+  stdin:shutdown(function()
     stdin:close()
   end)
   return process
