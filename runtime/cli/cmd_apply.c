@@ -90,9 +90,11 @@ static void print_data(MpReader answer, Format format, Buf *out, Arena *arena)
     print_json_value(answer, out);
     return;
   }
+  static const char *const FIELDS[] = {"action",  "kind",         "name",   "at",
+                                       "details", "incompatible", "reason", NULL};
   MpReader items;
   uint32_t count = result_list(answer, "changes", &items);
-  Grid grid = grid_from_records(items, count, arena);
+  Grid grid = grid_from_fields(items, count, FIELDS, arena);
   print_grid_csv(&grid, out);
 }
 

@@ -87,7 +87,7 @@ static void check_registry(Report *report, Engine *engine)
     db_read_end(read);
   }
   if (catalog) {
-    add(report, "registry", CHECK_OK, "generation %llu: %zu views, %zu services",
+    add(report, "registry", CHECK_OK, "generation %llu; views: %zu, services: %zu",
         (unsigned long long)catalog->generation, catalog->view_count, catalog->service_count);
     catalog_unref(catalog);
   } else {

@@ -52,28 +52,45 @@ static void add_columns(MpReader record, Grid *grid, size_t room, Arena *arena)
   }
 }
 
+enum { COLUMNS = 64 };  // records of our methods have far fewer fields
+
+static void fill_cells(MpReader items, uint32_t count, Grid *grid, Arena *arena)
+{
+  grid->facts = true;
+  grid->row_count = count;
+  grid->cells = arena_zalloc(arena, grid->column_count * count + 1, sizeof(Slice));
+  for (size_t row = 0; row < count; row++) {
+    MpReader record = result_reader(result_take(&items));
+    for (size_t column = 0; column < grid->column_count; column++) {
+      MpReader value;
+      if (mp_map_get(record, grid->columns[column].name, &value)) {
+        grid->cells[row * grid->column_count + column] = result_take(&value);
+      }
+    }
+  }
+}
+
 Grid grid_from_records(MpReader items, uint32_t count, Arena *arena)
 {
-  enum { COLUMNS = 64 };  // records of our methods have far fewer fields
   Grid grid = grid_new(COLUMNS, 0, arena);
   grid.column_count = 0;
   MpReader at = items;
   for (uint32_t i = 0; i < count; i++) {
     add_columns(result_reader(result_take(&at)), &grid, COLUMNS, arena);
   }
-  grid.facts = true;
-  grid.row_count = count;
-  grid.cells = arena_zalloc(arena, grid.column_count * count + 1, sizeof(Slice));
-  at = items;
-  for (size_t row = 0; row < count; row++) {
-    MpReader record = result_reader(result_take(&at));
-    for (size_t column = 0; column < grid.column_count; column++) {
-      MpReader value;
-      if (mp_map_get(record, grid.columns[column].name, &value)) {
-        grid.cells[row * grid.column_count + column] = result_take(&value);
-      }
-    }
+  fill_cells(items, count, &grid, arena);
+  return grid;
+}
+
+Grid grid_from_fields(MpReader items, uint32_t count, const char *const *names, Arena *arena)
+{
+  Grid grid = grid_new(COLUMNS, 0, arena);
+  grid.column_count = 0;
+  for (size_t i = 0; names[i] && i < COLUMNS; i++) {
+    bool time = grid_is_time_name(slice_text(names[i]));
+    grid.columns[grid.column_count++] = (GridColumn){names[i], time};
   }
+  fill_cells(items, count, &grid, arena);
   return grid;
 }
 

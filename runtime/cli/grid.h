@@ -24,6 +24,9 @@ Grid grid_new(size_t columns, size_t rows, Arena *arena);
 // A list of maps as a grid of facts: a column for each key, in the order they first come up.
 Grid grid_from_records(MpReader items, uint32_t count, Arena *arena);
 
+// The same with only these columns, in this order; NULL ends the names.
+Grid grid_from_fields(MpReader items, uint32_t count, const char *const *names, Arena *arena);
+
 // Names of fields that hold times in our own answers: mark, start, updated_at, ...
 bool grid_is_time_name(Slice name);
 

@@ -1,0 +1,465 @@
+-- The command line as a user meets it: what it takes, what it prints where, and how it ends.
+
+local cli = require 'spec.support.cli'
+local process = require 'spec.support.process'
+local workspace = require 'spec.support.workspace'
+
+local function read(path)
+  local file = assert(io.open(path, 'rb'))
+  local text = file:read('*a')
+  file:close()
+  return text
+end
+
+local function lines(text)
+  local list = {}
+  for line in text:gmatch('([^\n]*)\n') do
+    list[#list + 1] = line
+  end
+  return list
+end
+
+--- Names of all commands, from the overview.
+local function commands()
+  local names = {}
+  local section = cli.must({}):match('\ncommands\n(.-)\n\n')
+  for name in section:gmatch('  (%S+) [^\n]*') do
+    names[#names + 1] = name
+  end
+  return names
+end
+
+local function shell(command, env)
+  local child = process.spawn('/bin/bash', { args = { '-c', command }, env = env })
+  local status = child:wait()
+  return { status = status, stdout = child.stdout, stderr = child.stderr }
+end
+
+describe('the command line', function()
+  it('shows all commands when it is given nothing, or asked for help', function()
+    local overview = cli.must({})
+    assert.matches('usage: tidemark COMMAND', overview, 1, true)
+    assert.same(overview, cli.must({ 'help' }))
+    assert.same(overview, cli.must({ '--help' }))
+    assert.is_true(#commands() >= 19)
+  end)
+
+  it('tells usage, options and examples of every command', function()
+    for _, name in ipairs(commands()) do
+      local help = cli.must({ name, '--help' })
+      assert.matches('usage: tidemark ' .. name, help, 1, true)
+      assert.matches('\nexamples\n  %S', help)
+      assert.matches('--format FORMAT', help, 1, true)
+      assert.same(help, cli.must({ 'help', name }))
+    end
+  end)
+
+  it('has a reference page that is fresh', function()
+    assert.same(read('docs/reference/cli.md'), cli.must({ 'help', '--markdown' }))
+  end)
+
+  it('prints its version', function()
+    assert.matches('^tidemark %d+%.%d+%.%d+\n$', cli.must({ '--version' }))
+    assert.same(cli.must({ '--version' }), cli.must({ 'version' }))
+  end)
+
+  it('prints the contract, all fifteen rules of it', function()
+    local contract = cli.must({ 'contract' })
+    assert.same(read('docs/contract.md'), contract)
+    for rule = 1, 15 do
+      assert.matches(('\n%d. **'):format(rule), contract, 1, true)
+    end
+  end)
+
+  for _, case in ipairs({
+    { { 'materialise', '1', '2' }, 'unknown command "materialise", did you mean "materialize"?' },
+    { { 'xyzzy' }, 'unknown command "xyzzy": `tidemark help` lists them' },
+    { { 'plan', '--formt', 'json' }, 'unknown option "--formt", did you mean "--format"?' },
+    { { '--veiw', 'x', 'plan' }, 'unknown option "--veiw" before the command' },
+    { { 'plan', '-Z' }, 'unknown option "-Z"' },
+    { { 'plan', '--format', 'xml' },
+      '--format: unknown value "xml", expected one of table, json, csv' },
+    { { 'plan', '--format' }, '--format needs a value: --format FORMAT' },
+    { { 'plan', '--quiet=yes' }, '--quiet takes no value' },
+    { { 'plan', 'now' }, 'plan: unexpected argument "now"' },
+    { { 'materialize', '2025-01-01' }, 'materialize: an argument is missing' },
+    { { 'materialize', '2025-01-32', '2025-02-01' }, 'START: "2025-01-32" is not a time' },
+    { { 'materialize', '2025-01-01', '1e9' }, 'END: "1e9" is not a time' },
+    { { 'get-historical-features', '-o', 'x.csv' }, '--spine FILE is missing' },
+    { { 'get-historical-features', '--spine', 'x.csv', '-o', 'y.csv' },
+      'say either --features REF[,REF...] or --service NAME' },
+    { { 'get-historical-features', '--spine', 'x', '-o', 'y', '-f', 'v:a', '--map', 'v=c' },
+      '--map: expected VIEW.KEY=COLUMN, got "v=c"' },
+    { { 'get-online-features', '-f', 'v:a' }, '-e KEY=VALUE[,VALUE...] is missing' },
+    { { 'get-online-features', '-f', 'v:a', '-e', 'driver' }, '-e: expected KEY=VALUE' },
+    { { 'get-online-features', '-f', 'v:a', '-e', 'k="open' }, '-e k: a quoted value must end' },
+    { { 'serve', '--max-frame', '1X' }, '--max-frame: expected a size' },
+    { { 'serve', '--max-depth', '0' }, '--max-depth: expected a whole number from 1' },
+    { { 'entities', 'lst' }, 'entities: unknown action "lst", expected list or describe NAME' },
+    { { 'entities', 'describe' }, 'entities describe: NAME is missing' },
+    { { 'completion', 'csh' }, 'completion: unknown shell "csh"' },
+  }) do
+    it('ends with status 2 after: tidemark ' .. table.concat(case[1], ' '), function()
+      local result = cli.run(case[1])
+      assert.same(2, result.status)
+      assert.same('', result.stdout)
+      assert.matches('error: ' .. case[2], result.stderr, 1, true)
+    end)
+  end
+
+  it('fails with status 1 where the project folder is missing', function()
+    local result = cli.run({ 'plan', '-C', '/nonexistent' })
+    assert.same(1, result.status)
+    assert.matches('-C /nonexistent: No such file or directory', result.stderr, 1, true)
+  end)
+
+  it('fails when the results cannot be written', function()
+    local result = shell(process.TIDEMARK .. ' contract > /dev/full')
+    assert.same(1, result.status)
+    assert.matches('cannot write the results', result.stderr, 1, true)
+  end)
+
+  it('gives scripts their arguments as they are, and their exit status back', function()
+    local space = workspace.new({
+      ['args.lua'] = 'print(arg[0], ...)\nos.exit(7)\n',
+    })
+    finally(function()
+      space:remove()
+    end)
+    local result = cli.run({ '-C', space.folder, 'run', 'args.lua', '--format', '-C', 'x', '--' })
+    assert.same('args.lua\t--format\t-C\tx\t--\n', result.stdout)
+    assert.same(7, result.status)
+    result = cli.run({ 'lua', space:path('args.lua'), '--quiet' })
+    assert.same(space:path('args.lua') .. '\t--quiet\n', result.stdout)
+    assert.same(7, result.status)
+  end)
+end)
+
+describe('shell completion', function()
+  it('completes commands, options and values in bash', function()
+    local function complete(...)
+      local words = { 'tidemark', ... }
+      local quoted = {}
+      for i, word in ipairs(words) do
+        quoted[i] = "'" .. word .. "'"
+      end
+      local result = shell(('source <(%s completion bash); COMP_WORDS=(%s); COMP_CWORD=%d; '
+        .. '_tidemark; echo "${COMPREPLY[@]}"'):format(process.TIDEMARK,
+        table.concat(quoted, ' '), #words - 1))
+      assert.same('', result.stderr)
+      return (result.stdout:gsub('\n$', ''))
+    end
+    assert.same('materialize materialize-incremental', complete('mat'))
+    assert.same('--allow-incompatible', complete('-C', 'project', 'apply', '--al'))
+    assert.same('table json csv', complete('plan', '--format', ''))
+    assert.same('list describe', complete('entities', ''))
+  end)
+
+  it('knows every command in every shell', function()
+    for _, name in ipairs({ 'bash', 'zsh', 'fish' }) do
+      local script = cli.must({ 'completion', name })
+      for _, command in ipairs(commands()) do
+        assert.matches(command, script, 1, true)
+      end
+    end
+  end)
+end)
+
+describe('tidemark init', function()
+  local space
+
+  before_each(function()
+    space = workspace.new()
+  end)
+
+  after_each(function()
+    space:remove()
+  end)
+
+  it('makes a project that runs end to end', function()
+    local made = cli.run({ 'init', 'mine', cwd = space.folder })
+    assert.same(0, made.status)
+    assert.same('', made.stdout)
+    assert.matches('mine is ready. Next:', made.stderr, 1, true)
+
+    local folder = space:path('mine')
+    local function must(...)
+      return cli.must({ '-C', folder, ... })
+    end
+    assert.matches('Plan: 4 to add, 0 to change, 0 to delete.', must('plan'), 1, true)
+    assert.matches('Applied generation 1: 4 added', must('apply'), 1, true)
+    assert.matches('Nothing to change', must('apply'), 1, true)
+
+    must('get-historical-features', '--spine', 'data/orders.csv', '--service', 'driver_ranking',
+      '-o', 'training.csv')
+    local training = lines(space:read('mine/training.csv'))
+    assert.same(1 + 20, #training)
+    assert.same('order_id,driver_id,event_timestamp,accepted,conv_rate,acc_rate,avg_daily_trips',
+      training[1])
+
+    must('materialize', '2025-01-01', '2025-01-08')
+    local online = must('get-online-features', '-e', 'driver_id=1001,4711', '--service',
+      'driver_ranking', '--statuses', '--format', 'csv')
+    assert.matches('^driver_id,conv_rate,conv_rate__status,acc_rate,', online)
+    assert.matches('\n1001,0%.%d+,PRESENT,', online)
+    assert.matches('\n4711,,NOT_FOUND,,NOT_FOUND,,NOT_FOUND\n', online)
+
+    local doctor = cli.run({ '-C', folder, 'doctor', '--format', 'csv' })
+    assert.same('', doctor.stderr)
+    assert.matches('\nregistry,ok,', doctor.stdout, 1, true)
+    assert.matches('\ndefinitions,ok,', doctor.stdout, 1, true)
+  end)
+
+  it('gives the editor its stubs', function()
+    cli.must({ 'init', 'mine', cwd = space.folder })
+    assert.matches('%-%-%-@meta', space:read('mine/.tidemark/stubs/define.lua'))
+    assert.matches('.tidemark/stubs', space:read('mine/.luarc.json'), 1, true)
+  end)
+
+  it('refuses a folder that is not empty', function()
+    space:write('mine/notes.txt', 'mine\n')
+    local result = cli.run({ 'init', 'mine', cwd = space.folder })
+    assert.same(1, result.status)
+    assert.matches('mine is not empty', result.stderr, 1, true)
+    assert.is_false(space:exists('mine/definitions'))
+  end)
+end)
+
+describe('printed features', function()
+  local space -- made once: no spec here changes it
+
+  local DEFINITION = [[
+entity 'shop' { keys = { string 'code', int64 'branch' } }
+source 'rows' { path = 'rows.csv', event_time = 'at' }
+feature_view 'facts' {
+  entity = 'shop', source = 'rows',
+  features = { float64 'rate', string 'note', int64 'total', timestamp 'opened' },
+}
+]]
+
+  local ROWS = table.concat({
+    'code,branch,at,rate,note,total,opened',
+    '007,1,2025-01-01,nan,"",9007199254740993,2020-02-29T12:00:00Z',
+    '"a,b",1,2025-01-01,,,,',
+    '"",2,2025-01-01,-inf,null,-1,1969-12-31T23:59:59.999999Z',
+    'größe,3,2025-01-01,0.1,"say ""hi""",12,2020-01-01',
+  }, '\n') .. '\n'
+
+  local KEYS = { '-e', 'code=007,"a,b","",größe,,7', '-e', 'branch=1,1,2,3,1,1' }
+
+  local function ask(...)
+    return cli.must({ '-C', space.folder, 'get-online-features', KEYS[1], KEYS[2], KEYS[3],
+      KEYS[4], ... })
+  end
+
+  before_each(function()
+    if not space then
+      space = workspace.new({ ['definitions/shop.lua'] = DEFINITION, ['rows.csv'] = ROWS })
+      cli.must({ '-C', space.folder, 'apply' })
+      cli.must({ '-C', space.folder, 'materialize', '2025-01-01', '2025-01-02' })
+    end
+  end)
+
+  it('are an aligned table with numbers to the right', function()
+    assert.same({
+      'code   branch       rate  note                 total                       opened',
+      '007         1        NaN  ""        9007199254740993         2020-02-29T12:00:00Z',
+      'a,b         1       null  null                  null                         null',
+      '""          2  -Infinity  "null"                  -1  1969-12-31T23:59:59.999999Z',
+      'größe       3        0.1  say "hi"                12         2020-01-01T00:00:00Z',
+      'null        1       null  null                  null                         null',
+      '7           1       null  null                  null                         null',
+    }, lines(ask('-f', 'facts:*')))
+  end)
+
+  it('are RFC 4180 with null, NaN and "" apart', function()
+    assert.same({
+      'code,branch,rate,note,total,opened',
+      '007,1,nan,"",9007199254740993,2020-02-29T12:00:00Z',
+      '"a,b",1,,,,',
+      '"",2,-inf,null,-1,1969-12-31T23:59:59.999999Z',
+      'größe,3,0.1,"say ""hi""",12,2020-01-01T00:00:00Z',
+      ',1,,,,',
+      '7,1,,,,',
+    }, lines(ask('-f', 'facts:*', '--format', 'csv')))
+  end)
+
+  it('are an array of objects with exact integers', function()
+    local printed = lines(ask('facts:rate', 'facts:note,facts:total', '--format', 'json'))
+    assert.same('[', printed[1])
+    assert.same('  {"code": "007", "branch": 1, "rate": NaN, "note": "", '
+      .. '"total": 9007199254740993},', printed[2])
+    assert.same('  {"code": null, "branch": 1, "rate": null, "note": null, "total": null},',
+      printed[6])
+    assert.same(']', printed[8])
+  end)
+
+  it('come with statuses and times when asked', function()
+    local printed = lines(ask('facts:rate', '--statuses', '--event-timestamps', '--format', 'csv'))
+    assert.same('code,branch,rate,rate__status,rate__event_timestamp', printed[1])
+    assert.same('007,1,nan,PRESENT,2025-01-01T00:00:00Z', printed[2])
+    assert.same('"a,b",1,,NULL_VALUE,2025-01-01T00:00:00Z', printed[3])
+    assert.same(',1,,NOT_FOUND,', printed[6])
+  end)
+
+  it('refuse a key of a wrong type before they are asked for', function()
+    local result = cli.run({ '-C', space.folder, 'get-online-features', '-f', 'facts:rate', '-e',
+      'code=x', '-e', 'branch=one' })
+    assert.same(2, result.status)
+    assert.matches('-e branch[1]: expected int64, got "one"', result.stderr, 1, true)
+  end)
+
+  it('name an unknown view with a suggestion', function()
+    local result = cli.run({ '-C', space.folder, 'get-online-features', '-f', 'fact:rate', '-e',
+      'code=x' })
+    assert.same(1, result.status)
+    assert.matches('unknown feature_view "fact", did you mean "facts"?', result.stderr, 1, true)
+  end)
+end)
+
+describe('the catalogue', function()
+  local space -- made once: no spec here changes it
+
+  before_each(function()
+    if not space then
+      space = workspace.new()
+      cli.must({ 'init', 'mine', cwd = space.folder })
+      cli.must({ '-C', space:path('mine'), 'apply' })
+    end
+  end)
+
+  local function must(...)
+    return cli.must({ '-C', space:path('mine'), ... })
+  end
+
+  it('lists each kind', function()
+    for command, name in pairs({
+      entities = 'driver',
+      sources = 'driver_stats',
+      ['feature-views'] = 'driver_hourly_stats',
+      ['feature-services'] = 'driver_ranking',
+    }) do
+      local printed = lines(must(command, 'list'))
+      assert.matches('^name ', printed[1])
+      assert.same(name, printed[2]:match('^%S+'))
+    end
+  end)
+
+  it('describes one', function()
+    local view = must('feature-views', 'describe', 'driver_hourly_stats')
+    assert.matches('\nttl +3650d\n', view)
+    assert.matches('\nfeatures\nname +type', view)
+    assert.matches('\nconv_rate +float64 +', view)
+    local json = must('feature-views', 'describe', 'driver_hourly_stats', '--format', 'json')
+    assert.matches('"name":"driver_hourly_stats"', json, 1, true)
+  end)
+
+  it('says what there is instead of an unknown name', function()
+    local result = cli.run({ '-C', space:path('mine'), 'entities', 'describe', 'drivr' })
+    assert.same(1, result.status)
+    assert.matches('unknown entity "drivr", did you mean "driver"?', result.stderr, 1, true)
+  end)
+end)
+
+describe('plan and apply', function()
+  local space
+
+  before_each(function()
+    space = workspace.new()
+    cli.must({ 'init', 'mine', cwd = space.folder })
+  end)
+
+  after_each(function()
+    space:remove()
+  end)
+
+  local function run(...)
+    return cli.run({ '-C', space:path('mine'), ... })
+  end
+
+  local function edit(from, to)
+    local path = 'mine/definitions/driver.lua'
+    local text, count = space:read(path):gsub(from, to)
+    assert.is_true(count > 0)
+    space:write(path, text)
+  end
+
+  it('show what is new, line by line and without colour in a pipe', function()
+    local printed = run('plan').stdout
+    assert.matches('+ entity "driver"', printed, 1, true)
+    assert.matches('+ feature_view "driver_hourly_stats"', printed, 1, true)
+    assert.is_nil(printed:find('\27', 1, true))
+  end)
+
+  it('print every mistake with its place and apply nothing', function()
+    edit("float64 'conv_rate'", "flaot64 'conv_rate'")
+    for _, command in ipairs({ 'plan', 'apply' }) do
+      local result = run(command)
+      assert.same(1, result.status)
+      assert.same('', result.stdout)
+      assert.matches('definitions/driver%.lua:%d+:%d+: ', result.stderr)
+      assert.matches('did you mean "float64"?', result.stderr, 1, true)
+      assert.matches('1 mistake in the definitions, so nothing was applied', result.stderr, 1, true)
+    end
+    assert.same(1, run('entities', 'list').status)
+  end)
+
+  it('refuse an incompatible change with its reason until it is allowed', function()
+    assert.same(0, run('apply').status)
+    edit("int64 'avg_daily_trips'", "float64 'avg_daily_trips'")
+    local refused = run('apply')
+    assert.same(1, refused.status)
+    assert.same('', refused.stdout)
+    assert.matches('incompatible: ', refused.stderr, 1, true)
+    assert.matches('--allow-incompatible', refused.stderr, 1, true)
+    assert.matches('int64', run('feature-views', 'describe', 'driver_hourly_stats').stdout)
+
+    local allowed = run('apply', '--allow-incompatible')
+    assert.same('', allowed.stderr)
+    assert.matches('~ feature_view "driver_hourly_stats"', allowed.stdout, 1, true)
+    assert.matches('Applied generation 2: 0 added, 1 changed, 0 deleted.', allowed.stdout, 1, true)
+  end)
+
+  it('are data when asked', function()
+    local plan = run('plan', '--format', 'json').stdout
+    assert.matches('^{.*"change_count":4.*}\n$', plan)
+    assert.same('action,kind,name,at,details,incompatible,reason',
+      lines(run('plan', '--format', 'csv').stdout)[1])
+  end)
+end)
+
+describe('a long job', function()
+  local space
+
+  before_each(function()
+    space = workspace.new({
+      ['definitions/long.lua'] = [[
+entity 'k' { keys = { int64 'k' } }
+source 'long' {
+  sql = "SELECT range AS k, TIMESTAMP '2025-01-01' AS at, 1.0 AS x FROM range(100000000)",
+  event_time = 'at',
+}
+feature_view 'v' { entity = 'k', source = 'long', features = { float64 'x' } }
+]],
+    })
+    cli.must({ '-C', space.folder, 'apply' })
+  end)
+
+  after_each(function()
+    space:remove()
+  end)
+
+  it('reports its progress on stderr and ends at SIGINT', function()
+    local job = process.spawn(process.TIDEMARK,
+      { args = { '-C', space.folder, 'materialize', '2025-01-01', '2025-01-02' } })
+    process.wait(function()
+      return job.stderr:find('\n') or job.status
+    end, 'a line of progress')
+    job:send('sigint')
+    local status = job:wait()
+    assert.same(1, status)
+    assert.same('', job.stdout)
+    assert.matches('^v: ', job.stderr)
+    assert.matches('interrupted\n$', job.stderr)
+  end)
+end)
