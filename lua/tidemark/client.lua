@@ -92,7 +92,7 @@ end
 
 --- The newest features of a batch of entities.
 ---@param params tidemark.GetOnlineFeatures
----@return tidemark.OnlineFeatures
+---@return tidemark.GetOnlineFeaturesResult
 function Handle:get_online_features(params)
   return self:call('get_online_features', params)
 end

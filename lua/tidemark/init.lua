@@ -44,21 +44,21 @@ function M.connect(address, options)
 end
 
 --- What apply would change: `problems`, `changes`, counts.
----@return tidemark.Applied
+---@return tidemark.ApplyResult
 function Project:plan()
   return self:call('plan')
 end
 
 --- Makes the definitions the current ones: all of them, or none.
 ---@param params tidemark.Apply?
----@return tidemark.Applied
+---@return tidemark.ApplyResult
 function Project:apply(params)
   return self:call('apply', params)
 end
 
 --- Writes a training set: the spine's rows with features as they were at each row's time.
 ---@param params tidemark.GetHistoricalFeatures
----@return tidemark.HistoricalFeatures
+---@return tidemark.GetHistoricalFeaturesResult
 function Project:get_historical_features(params)
   return self:call('get_historical_features', params)
 end
@@ -82,14 +82,14 @@ end
 --- Puts the newest row of each key with start <= event time < end online:
 --- `project:materialize { '2021-04-01', '2021-04-15', views = { 'driver_hourly_stats' } }`.
 ---@param params tidemark.Materialize
----@return tidemark.Materialized
+---@return tidemark.MaterializeResult
 function Project:materialize(params)
   return self:call('materialize', interval(params, 'start', 'end'))
 end
 
 --- The same from each view's mark on: `project:materialize_incremental { '2021-04-15' }`.
 ---@param params tidemark.MaterializeIncremental
----@return tidemark.Materialized
+---@return tidemark.MaterializeResult
 function Project:materialize_incremental(params)
   return self:call('materialize_incremental', interval(params, 'end'))
 end

@@ -24,12 +24,37 @@ local KINDS = {
   'feature_service', 'feature_services',
 }
 
-local MATERIALIZED = '{ views = [{ view, start, end, read, inside, late, written, stale, rejected, '
-  .. 'mark, gap }] }'
+-- Results: name, type as LuaCATS writes it (a trailing ? may be nil), and what it is.
 
-local PLANNED = '{ generation, problems = [{ where, message, excerpt }], change_count, '
-  .. 'changes = [{ action, kind, name, at, details, incompatible, reason }], incompatible_count, '
-  .. 'rows_dropped }'
+local MATERIALIZED = {
+  {
+    'views',
+    '{ view: string, start: integer?, end: integer, read: integer, inside: integer, '
+      .. 'late: integer, written: integer, stale: integer, rejected: integer, mark: integer?, '
+      .. 'gap: boolean }[]',
+    'per view: its interval; rows read, inside the interval and late; keys written and stale (the '
+      .. 'stored row was as new); rows rejected; where the mark stands now; whether there is a gap '
+      .. 'between what was materialized before and this interval, so that the mark stayed',
+  },
+}
+
+local PLANNED = {
+  { 'generation', 'integer', 'the current one; after apply the new one' },
+  {
+    'problems',
+    '{ where: string, message: string, excerpt: string }[]',
+    'mistakes in the definitions; with any, nothing else is filled',
+  },
+  {
+    'changes',
+    '{ action: string, kind: string, name: string, at: string, details: string[], '
+      .. 'incompatible: boolean, reason: string? }[]',
+    'one per declaration: create, update or delete',
+  },
+  { 'change_count', 'integer', 'how many' },
+  { 'incompatible_count', 'integer', 'of these: the ones that need `allow_incompatible`' },
+  { 'rows_dropped', 'integer', 'online rows of dropped views that apply deleted' },
+}
 
 return {
   {
@@ -37,8 +62,18 @@ return {
     remote = true,
     summary = 'Who is there: the version, the protocol, the methods and the limits.',
     params = {},
-    result = '{ version, protocol, generation, methods = [name], limits = { max_rows, '
-      .. 'max_features, max_values, max_frame, max_depth, max_output } }',
+    result = {
+      { 'version', 'string', 'of the program' },
+      { 'protocol', 'integer', '1; it only ever grows' },
+      { 'generation', 'integer', 'of the definitions; 0: nothing has been applied yet' },
+      { 'methods', 'string[]', 'that may be called here' },
+      {
+        'limits',
+        'table<string, integer>',
+        '`max_rows`, `max_features` and `max_values` of one get_online_features; `max_frame` and '
+          .. '`max_output` in bytes and `max_depth` of a connection',
+      },
+    },
   },
   {
     name = 'health',
@@ -46,7 +81,12 @@ return {
     summary = 'Whether requests are being answered, and from which generation of definitions. '
       .. 'Generation 0: nothing has been applied yet.',
     params = {},
-    result = '{ status = "ok", generation, uptime_seconds, views }',
+    result = {
+      { 'status', 'string', '"ok"' },
+      { 'generation', 'integer', 'of the definitions' },
+      { 'uptime_seconds', 'integer', 'since the start' },
+      { 'views', 'integer', 'feature views that were applied' },
+    },
   },
   {
     name = 'list',
@@ -55,7 +95,15 @@ return {
     params = {
       { name = 'kind', type = 'text', required = true, values = KINDS, doc = 'what to list' },
     },
-    result = '{ kind, items = [{ name, doc, tags, at, ... }] }',
+    result = {
+      { 'kind', 'string', 'in the plural' },
+      {
+        'items',
+        'table[]',
+        'each with `name`, `doc`, `tags`, `at` (file and line), and short facts: keys, source, '
+          .. 'features, ttl',
+      },
+    },
   },
   {
     name = 'describe',
@@ -70,7 +118,23 @@ return {
         doc = 'needed where declarations of several kinds have the name',
       },
     },
-    result = '{ kind, name, doc, tags, at, generation, ... }',
+    result = {
+      { 'kind', 'string', 'in the singular' },
+      { 'name', 'string', 'its name' },
+      { 'doc', 'string', 'what its definition says about it' },
+      { 'tags', 'table<string, string>', 'its tags' },
+      { 'at', 'string', 'the file and line it was declared at' },
+      { 'generation', 'integer', 'of the definitions' },
+      { 'keys', 'table', 'entities, views and services: key columns with their types' },
+      { 'features', 'table[]?', 'of a view: name, type, column, doc; of a service: references' },
+      { 'ttl', 'integer?', 'of a view, in microseconds; `ttl_text` says it in words' },
+      {
+        'mark',
+        'table?',
+        'of a view that was materialized: `materialized_from`, `materialized_to`, `created_to`, '
+          .. '`updated_at` (microseconds), `rows_read`, `rows_written`',
+      },
+    },
   },
   {
     name = 'get_online_features',
@@ -100,8 +164,20 @@ return {
           .. '`{ role = { key = column } }`',
       },
     },
-    result = '{ names = [name], rows = [[value]], statuses = [[status]], '
-      .. 'event_timestamps = [[microseconds or nil]] }',
+    result = {
+      { 'names', 'string[]', 'of the columns' },
+      { 'rows', 'any[][]', 'per entity, in the order asked: a value per column' },
+      {
+        'statuses',
+        'string[][]?',
+        'per value: PRESENT, NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE, DELETED or ERROR',
+      },
+      {
+        'event_timestamps',
+        'integer[][]?',
+        'per value: the event time of the row it is from, in microseconds; nil without one',
+      },
+    },
   },
   {
     name = 'plan',
@@ -155,7 +231,16 @@ return {
         doc = 'add a column `VIEW__event_timestamp` for every view',
       },
     },
-    result = '{ rows, columns, views = [{ view, read, present, missing, expired, deleted }] }',
+    result = {
+      { 'rows', 'integer', 'written; as many as the spine has' },
+      { 'columns', 'integer', 'written' },
+      {
+        'views',
+        '{ view: string, read: integer, present: integer, missing: integer, expired: integer, '
+          .. 'deleted: integer }[]',
+        'per view: rows read, and what the spine\'s rows found',
+      },
+    },
   },
   {
     name = 'materialize',
@@ -184,6 +269,8 @@ return {
       { name = 'from', type = 'text', required = true, doc = 'the file to read' },
       { name = 'to', type = 'text', required = true, doc = 'the file to write' },
     },
-    result = '{ rows }',
+    result = {
+      { 'rows', 'integer', 'written' },
+    },
   },
 }

@@ -1,0 +1,122 @@
+---@meta tidemark.methods
+-- Parameters and results of the methods, for editors. Generated from
+-- runtime/rpc/methods.lua by runtime/generate/rpc_reference.lua.
+
+---@class tidemark.Error # raised when a method fails; prints as "where: message"
+---@field code integer # stable
+---@field name string # of the code: "invalid", "not_found", ...
+---@field message string # what was wrong and what to do
+---@field where? string # the parameter or the place in a file
+
+---@class tidemark.HelloResult
+---@field version string # of the program
+---@field protocol integer # 1; it only ever grows
+---@field generation integer # of the definitions; 0: nothing has been applied yet
+---@field methods string[] # that may be called here
+---@field limits table<string, integer> # `max_rows`, `max_features` and `max_values` of one get_online_features; `max_frame` and `max_output` in bytes and `max_depth` of a connection
+
+---@class tidemark.HealthResult
+---@field status string # "ok"
+---@field generation integer # of the definitions
+---@field uptime_seconds integer # since the start
+---@field views integer # feature views that were applied
+
+---@class (exact) tidemark.List
+---@field kind string # what to list
+
+---@class tidemark.ListResult
+---@field kind string # in the plural
+---@field items table[] # each with `name`, `doc`, `tags`, `at` (file and line), and short facts: keys, source, features, ttl
+
+---@class (exact) tidemark.Describe
+---@field name string # its name
+---@field kind? string # needed where declarations of several kinds have the name
+
+---@class tidemark.DescribeResult
+---@field kind string # in the singular
+---@field name string # its name
+---@field doc string # what its definition says about it
+---@field tags table<string, string> # its tags
+---@field at string # the file and line it was declared at
+---@field generation integer # of the definitions
+---@field keys table # entities, views and services: key columns with their types
+---@field features? table[] # of a view: name, type, column, doc; of a service: references
+---@field ttl? integer # of a view, in microseconds; `ttl_text` says it in words
+---@field mark? table # of a view that was materialized: `materialized_from`, `materialized_to`, `created_to`, `updated_at` (microseconds), `rows_read`, `rows_written`
+
+---@class (exact) tidemark.GetOnlineFeatures
+---@field service? string # a feature service, instead of `features`
+---@field features? string[] # references: `view:feature`, `view:*`, `view@role:feature`
+---@field entities table<string, any>|table<string, any>[] # key values: a map of columns (`{ driver_id = [1001, 1002] }`) or a list of maps
+---@field now? integer|string # the time that ttl is judged at; the clock by default
+---@field include? string[] # what to send along for every value
+---@field full_feature_names? boolean # name every column `view__feature`, not only where the short name is ambiguous
+---@field roles? table<string, table<string, string>> # for a view under a role: which entity column each key is read from, `{ role = { key = column } }`
+
+---@class tidemark.GetOnlineFeaturesResult
+---@field names string[] # of the columns
+---@field rows any[][] # per entity, in the order asked: a value per column
+---@field statuses? string[][] # per value: PRESENT, NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE, DELETED or ERROR
+---@field event_timestamps? integer[][] # per value: the event time of the row it is from, in microseconds; nil without one
+
+---@class tidemark.PlanResult
+---@field generation integer # the current one; after apply the new one
+---@field problems { where: string, message: string, excerpt: string }[] # mistakes in the definitions; with any, nothing else is filled
+---@field changes { action: string, kind: string, name: string, at: string, details: string[], incompatible: boolean, reason: string? }[] # one per declaration: create, update or delete
+---@field change_count integer # how many
+---@field incompatible_count integer # of these: the ones that need `allow_incompatible`
+---@field rows_dropped integer # online rows of dropped views that apply deleted
+
+---@class (exact) tidemark.Apply
+---@field allow_incompatible? boolean # also changes that drop online rows or break readers
+
+---@class tidemark.ApplyResult
+---@field generation integer # the current one; after apply the new one
+---@field problems { where: string, message: string, excerpt: string }[] # mistakes in the definitions; with any, nothing else is filled
+---@field changes { action: string, kind: string, name: string, at: string, details: string[], incompatible: boolean, reason: string? }[] # one per declaration: create, update or delete
+---@field change_count integer # how many
+---@field incompatible_count integer # of these: the ones that need `allow_incompatible`
+---@field rows_dropped integer # online rows of dropped views that apply deleted
+
+---@class (exact) tidemark.GetHistoricalFeatures
+---@field spine string # the file with keys and times
+---@field output string # the file to write, by extension
+---@field features? string[] # references: `view:feature`, `view:*`, `view@role:feature`
+---@field service? string # a feature service, instead of `features`
+---@field timestamp? string # the spine's time column; `event_timestamp` by default
+---@field time_unit? string # of the time column, where it is an integer
+---@field maps? table[] # spine columns with another name than the key: `[{ view, key, column }]`, where `view` is a view or a role
+---@field as_of_created? integer|string # ignore rows created after it
+---@field full_feature_names? boolean # name every column `view__feature`, not only where the short name is ambiguous
+---@field statuses? boolean # add a column `NAME__status` for every feature
+---@field event_timestamps? boolean # add a column `VIEW__event_timestamp` for every view
+
+---@class tidemark.GetHistoricalFeaturesResult
+---@field rows integer # written; as many as the spine has
+---@field columns integer # written
+---@field views { view: string, read: integer, present: integer, missing: integer, expired: integer, deleted: integer }[] # per view: rows read, and what the spine's rows found
+
+---@class (exact) tidemark.Materialize
+---@field start? integer|string # inclusive
+---@field [1]? integer|string # start
+---@field ["end"]? integer|string # exclusive
+---@field [2]? integer|string # end
+---@field views? string[] # all online views by default
+
+---@class tidemark.MaterializeResult
+---@field views { view: string, start: integer?, end: integer, read: integer, inside: integer, late: integer, written: integer, stale: integer, rejected: integer, mark: integer?, gap: boolean }[] # per view: its interval; rows read, inside the interval and late; keys written and stale (the stored row was as new); rows rejected; where the mark stands now; whether there is a gap between what was materialized before and this interval, so that the mark stayed
+
+---@class (exact) tidemark.MaterializeIncremental
+---@field ["end"]? integer|string # exclusive
+---@field [1]? integer|string # end
+---@field views? string[] # all online views by default
+
+---@class tidemark.MaterializeIncrementalResult
+---@field views { view: string, start: integer?, end: integer, read: integer, inside: integer, late: integer, written: integer, stale: integer, rejected: integer, mark: integer?, gap: boolean }[] # per view: its interval; rows read, inside the interval and late; keys written and stale (the stored row was as new); rows rejected; where the mark stands now; whether there is a gap between what was materialized before and this interval, so that the mark stayed
+
+---@class (exact) tidemark.CopyFile
+---@field from string # the file to read
+---@field to string # the file to write
+
+---@class tidemark.CopyFileResult
+---@field rows integer # written
