@@ -118,6 +118,12 @@ void builder_add_null(Builder *builder)
   builder->count++;
 }
 
+// Whether values point to bytes elsewhere, which a builder has to copy.
+static bool borrows(Type type)
+{
+  return type.kind == TYPE_STRING || type.kind == TYPE_BYTES || type.kind == TYPE_LIST;
+}
+
 // Appends value `row`, which is there; room has been reserved.
 static void copy_value(Builder *builder, const Column *column, size_t row)
 {
@@ -149,37 +155,42 @@ void builder_add(Builder *builder, const Column *column, size_t row)
   copy_value(builder, column, row);
 }
 
-// Numbers of 1, 4 and 8 bytes: one loop each that the compiler can unroll.
-#define PICK(ctype)                                \
-  do {                                             \
-    const ctype *from = column->data;              \
-    ctype *to = out;                               \
-    for (size_t i = 0; i < count; i++) {           \
-      to[i] = rows[i] == none ? 0 : from[rows[i]]; \
-    }                                              \
-    return true;                                   \
-  } while (0)
-
-// Copies plain values of rows[0..count) to `out`, 0 for `none`; false for types that need more.
-static bool pick_plain(const Column *column, const uint32_t *rows, size_t count, uint64_t none,
-                       void *out)
+// Copies values of `width` bytes; with a constant width the compiler makes plain moves of it.
+static inline void pick_width(const uint8_t *from, const uint32_t *rows, size_t count,
+                              uint64_t none, uint8_t *out, size_t width)
 {
-  switch (column->type.kind) {
-  case TYPE_BOOL:
-    PICK(uint8_t);
-  case TYPE_INT32:
-  case TYPE_FLOAT32:
-    PICK(uint32_t);
-  case TYPE_INT64:
-  case TYPE_FLOAT64:
-  case TYPE_TIMESTAMP:
-    PICK(uint64_t);
-  default:
-    return false;
+  for (size_t i = 0; i < count; i++) {
+    if (rows[i] == none) {
+      memset(out + i * width, 0, width);
+    } else {
+      memcpy(out + i * width, from + rows[i] * width, width);
+    }
   }
 }
 
-#undef PICK
+// The values rows[0..count), zero for `none`. Slices and lists still point into what they are from.
+static void pick_values(const Column *column, const uint32_t *rows, size_t count, uint64_t none,
+                        uint8_t *out)
+{
+  const uint8_t *from = column->data;
+  size_t width = type_width(column->type);
+  switch (width) {
+  case 1:
+    pick_width(from, rows, count, none, out, 1);
+    break;
+  case 4:
+    pick_width(from, rows, count, none, out, 4);
+    break;
+  case 8:
+    pick_width(from, rows, count, none, out, 8);
+    break;
+  case 16:
+    pick_width(from, rows, count, none, out, 16);
+    break;
+  default:
+    pick_width(from, rows, count, none, out, width);
+  }
+}
 
 void builder_gather(Builder *builder, const Column *column, const uint32_t *rows, size_t count)
 {
@@ -187,15 +198,15 @@ void builder_gather(Builder *builder, const Column *column, const uint32_t *rows
   if (!count) {
     return;
   }
-  const uint64_t every_row = UINT64_MAX;  // no uint32 equals it
   reserve(builder, count);
-  void *out = builder->data + builder->count * builder->width;
-  if (!pick_plain(column, rows, count, every_row, out)) {
+  if (borrows(builder->type)) {
     for (size_t i = 0; i < count; i++) {
       builder_add(builder, column, rows[i]);
     }
     return;
   }
+  const uint64_t every_row = UINT64_MAX;  // no uint32 equals it
+  pick_values(column, rows, count, every_row, builder->data + builder->count * builder->width);
   for (size_t i = 0; column->valid && i < count; i++) {
     if (!column_has(column, rows[i])) {
       column_set_valid(builder->valid, builder->count + i, false);
@@ -283,21 +294,11 @@ static const uint64_t *pick_valid(const Column *from, const uint32_t *rows, size
 
 Column column_pick(const Column *from, const uint32_t *rows, size_t count, Arena *arena)
 {
-  size_t width = type_width(from->type);
   size_t bytes;
-  bool overflow = __builtin_mul_overflow(count, width, &bytes);
+  bool overflow = __builtin_mul_overflow(count, type_width(from->type), &bytes);
   assert(!overflow);
   uint8_t *data = arena_alloc(arena, bytes);
-  if (!pick_plain(from, rows, count, UINT32_MAX, data)) {
-    for (size_t i = 0; i < count; i++) {
-      uint8_t *at = data + i * width;
-      if (rows[i] == UINT32_MAX) {
-        memset(at, 0, width);
-      } else {
-        memcpy(at, (const uint8_t *)from->data + rows[i] * width, width);
-      }
-    }
-  }
+  pick_values(from, rows, count, UINT32_MAX, data);
   return (Column){
       .type = from->type,
       .valid = pick_valid(from, rows, count, arena),

@@ -20,13 +20,13 @@ void builder_add(Builder *builder, const Column *column, size_t row);
 // Copies values rows[0..count).
 void builder_gather(Builder *builder, const Column *column, const uint32_t *rows, size_t count);
 // Scalars by their natural C value; asserts that the type fits.
-void builder_add_int(Builder *builder, int64_t value);  // bool, int32, int64, timestamp
-void builder_add_float(Builder *builder, double value); // float32, float64
-void builder_add_slice(Builder *builder, Slice bytes);  // string, bytes; copied
+void builder_add_int(Builder *builder, int64_t value);   // bool, int32, int64, timestamp
+void builder_add_float(Builder *builder, double value);  // float32, float64
+void builder_add_slice(Builder *builder, Slice bytes);   // string, bytes; copied
 
 // Everything added so far; valid until the next change. String slices point into the builder.
 Column builder_column(Builder *builder);
 
-// A column of `count` values picked from `from` (index UINT32_MAX: null), built in `arena`; bytes of
-// strings and lists are still borrowed from `from`.
+// A column of `count` values picked from `from` (index UINT32_MAX: null), built in `arena`; bytes
+// of strings and lists are still borrowed from `from`.
 Column column_pick(const Column *from, const uint32_t *rows, size_t count, Arena *arena);

@@ -5,7 +5,8 @@
 //
 // Format 1, a map:
 //   entities = [ { name, doc?, tags?, keys = [ { name, type, doc? } ] } ]
-//   sources  = [ { name, doc?, tags?, path? | sql?, event_time, created_time?, deleted?, time_unit?,
+//   sources  = [ { name, doc?, tags?, path? | sql?, event_time, created_time?, deleted?,
+//   time_unit?,
 //                  keys = { key = column } } ]
 //   views    = [ { name, id, doc?, tags?, entities = [ name ], source, ttl? , bound = "<=" | "<",
 //                  as_known, delay?, online, slots,
@@ -13,8 +14,8 @@
 //   services = [ { name, doc?, tags?, features = [ { view, role?, feature } ],
 //                  roles = { role = { key = column } } } ]
 // Times are microseconds; every list is sorted by name except keys and features, which keep the
-// order they were declared in. `at` ("file:line") is present on every declaration. Unknown fields are
-// ignored, so that older binaries read newer catalogs of the same format.
+// order they were declared in. `at` ("file:line") is present on every declaration. Unknown fields
+// are ignored, so that older binaries read newer catalogs of the same format.
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -25,7 +26,7 @@ typedef struct {
   const char *doc;     // "" when there is none
   const char *column;  // column of the source; the name for keys of an entity
   Type type;
-  uint32_t slot;       // features: place in the online row
+  uint32_t slot;  // features: place in the online row
 } Field;
 
 typedef struct {
@@ -56,7 +57,7 @@ typedef struct {
   const char *created_time;  // NULL when there is none
   const char *deleted;       // NULL when there is none
   TimeUnit time_unit;
-  const Tag *key_columns;    // key → column, for keys that have another name in the source
+  const Tag *key_columns;  // key → column, for keys that have another name in the source
   size_t key_column_count;
 } Source;
 
@@ -75,7 +76,7 @@ typedef struct {
   int64_t delay;        // microseconds; 0: none. A delay implies as_known.
   bool strict;          // bound = "<"
   bool as_known;
-  bool online;          // kept in the online store
+  bool online;  // kept in the online store
 } View;
 
 // One requested feature: where it comes from, and under which role.
@@ -130,8 +131,8 @@ const Field *view_feature(const View *view, Slice name);  // in declared order: 
 // The known name nearest to `name` (edit distance), NULL when nothing is near: "did you mean".
 const char *catalog_suggest(Slice name, const char *const *known, size_t count);
 
-// Parses `view:feature`, `view@role:feature`, `view:*` and `view@role:*`, and appends what it stands
-// for to the growing array `out` (arena memory). A role's name is copied to the arena.
+// Parses `view:feature`, `view@role:feature`, `view:*` and `view@role:*`, and appends what it
+// stands for to the growing array `out` (arena memory). A role's name is copied to the arena.
 typedef struct {
   Reference *items;
   size_t count;

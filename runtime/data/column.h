@@ -1,7 +1,7 @@
 #pragma once
 // Rows in columns: what every layer passes around. A column's arrays are borrowed from whoever made
-// the batch (a reader's chunk, an arena), and its header says until when. The layout is the one that
-// DuckDB's vectors have, so that most columns are handed over without a copy.
+// the batch (a reader's chunk, an arena), and its header says until when. The layout is the one
+// that DuckDB's vectors have, so that most columns are handed over without a copy.
 
 #include "data/type.h"
 
@@ -16,22 +16,22 @@ struct Column {
   const uint64_t *valid;  // bit i of word i/64 set: value i is there; NULL: all are there
   union {
     const void *data;
-    const uint8_t *bools;      // 0 or 1
+    const uint8_t *bools;  // 0 or 1
     const int32_t *int32s;
-    const int64_t *int64s;     // int64; timestamps in microseconds
-    const float *float32s;     // float32; a vector's rows one after the other, `length` each
+    const int64_t *int64s;  // int64; timestamps in microseconds
+    const float *float32s;  // float32; a vector's rows one after the other, `length` each
     const double *float64s;
-    const Slice *slices;       // string, bytes
-    const ColumnList *lists;   // into child
+    const Slice *slices;      // string, bytes
+    const ColumnList *lists;  // into child
   };
   const Column *child;  // a list's elements; NULL otherwise
 };
 
 typedef struct {
-  size_t count;         // rows; 0 marks the end of a stream
+  size_t count;  // rows; 0 marks the end of a stream
   size_t column_count;
   Column *columns;
-  uint64_t first_row;   // position of row 0 in the whole stream: its arrival
+  uint64_t first_row;  // position of row 0 in the whole stream: its arrival
 } Batch;
 
 static inline bool column_has(const Column *column, size_t row)

@@ -1,7 +1,7 @@
 #pragma once
 // Entity keys as bytes. The encoding is canonical (equal keys, equal bytes, whatever width the file
-// or client used), injective for a given list of key types, and sorts like the values do (strings by
-// length first, then by bytes).
+// or client used), injective for a given list of key types, and sorts like the values do (strings
+// by length first, then by bytes).
 //
 //   online key    [view id: u16 BE][value]...
 //   int32, int64, timestamp   8 bytes, big-endian, sign bit flipped: integers compare by value

@@ -161,7 +161,7 @@ MpStatus mp_next(MpReader *reader, MpToken *token)
   uint8_t first = *reader->at;
   if (first <= 0x7f || first >= 0xe0) {
     token->kind = MP_INT;
-    token->integer = (int8_t)first;
+    token->integer = load_signed(reader->at, 1);
   } else if (first >= 0xc0) {
     return take_long(reader, first, token);
   } else if (first >= 0xa0) {

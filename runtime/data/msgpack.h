@@ -10,28 +10,28 @@
 
 typedef enum {
   MP_NIL,
-  MP_BOOL,    // integer is 0 or 1
-  MP_INT,     // integer (negative numbers, and positives that fit)
-  MP_UINT,    // uint64 above INT64_MAX: unsigned_integer
-  MP_FLOAT,   // real; float32 is widened, `narrow` says so
-  MP_STR,     // bytes
-  MP_BIN,     // bytes
-  MP_ARRAY,   // count elements follow
-  MP_MAP,     // count pairs follow
-  MP_EXT,     // bytes, ext_type
+  MP_BOOL,   // integer is 0 or 1
+  MP_INT,    // integer (negative numbers, and positives that fit)
+  MP_UINT,   // uint64 above INT64_MAX: unsigned_integer
+  MP_FLOAT,  // real; float32 is widened, `narrow` says so
+  MP_STR,    // bytes
+  MP_BIN,    // bytes
+  MP_ARRAY,  // count elements follow
+  MP_MAP,    // count pairs follow
+  MP_EXT,    // bytes, ext_type
 } MpKind;
 
 typedef struct {
   MpKind kind;
-  bool narrow;       // MP_FLOAT: was a float32
+  bool narrow;  // MP_FLOAT: was a float32
   int8_t ext_type;
-  uint32_t count;    // MP_ARRAY, MP_MAP
+  uint32_t count;  // MP_ARRAY, MP_MAP
   union {
     int64_t integer;
     uint64_t unsigned_integer;
     double real;
   };
-  Slice bytes;       // MP_STR, MP_BIN, MP_EXT: points into what is read
+  Slice bytes;  // MP_STR, MP_BIN, MP_EXT: points into what is read
 } MpToken;
 
 typedef struct {

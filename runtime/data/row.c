@@ -280,7 +280,7 @@ static void put_flat(Buf *out, const Column *column, size_t row)
     put_vector(out, column, row);
     break;
   default:
-    assert(!"a list inside a list");
+    assert(false);  // lists do not nest
   }
 }
 

@@ -9,7 +9,8 @@
 //    8  i64  event time, microseconds
 //   16  i64  created time, TIME_NULL when there is none
 //   24  u64  arrival: position in the file, or the log's sequence
-//   32  offsets: count + 1 of u16 (u32 with ROW_WIDE), from the start of the values; the last one is
+//   32  offsets: count + 1 of u16 (u32 with ROW_WIDE), from the start of the values; the last one
+//   is
 //       the size of the values
 //       values: msgpack, one after the other; a null is nil (0xc0)
 //       errors: with ROW_ERRORS (count + 7) / 8 bytes, bit set: the value is nil because its
@@ -46,12 +47,12 @@ static inline int row_rank_compare(RowRank a, RowRank b)
 }
 
 // What every value carries (contract rule 11). The names are the wire's.
-#define VALUE_STATUSES(X)                        \
-  X(STATUS_PRESENT, "PRESENT")                   \
-  X(STATUS_NULL_VALUE, "NULL_VALUE")             \
-  X(STATUS_NOT_FOUND, "NOT_FOUND")               \
-  X(STATUS_OUTSIDE_MAX_AGE, "OUTSIDE_MAX_AGE")   \
-  X(STATUS_DELETED, "DELETED")                   \
+#define VALUE_STATUSES(X)                      \
+  X(STATUS_PRESENT, "PRESENT")                 \
+  X(STATUS_NULL_VALUE, "NULL_VALUE")           \
+  X(STATUS_NOT_FOUND, "NOT_FOUND")             \
+  X(STATUS_OUTSIDE_MAX_AGE, "OUTSIDE_MAX_AGE") \
+  X(STATUS_DELETED, "DELETED")                 \
   X(STATUS_ERROR, "ERROR")
 
 typedef enum {

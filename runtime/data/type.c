@@ -19,9 +19,9 @@ static const struct {
 
 static bool parse_scalar(Slice text, uint8_t *kind)
 {
-  for (uint8_t i = 0; i < TYPE_LIST; i++) {
+  for (int i = 0; i < TYPE_LIST; i++) {
     if (slice_is(text, KINDS[i].name)) {
-      *kind = i;
+      *kind = (uint8_t)i;
       return true;
     }
   }

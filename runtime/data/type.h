@@ -6,23 +6,23 @@
 #include "base/slice.h"
 
 // kind, name, bytes per value in a column (0: a Slice or a list entry), ffi ctype of a column
-#define TYPE_KINDS(X)                                       \
-  X(TYPE_BOOL, "bool", 1, "uint8_t")                        \
-  X(TYPE_INT32, "int32", 4, "int32_t")                      \
-  X(TYPE_INT64, "int64", 8, "int64_t")                      \
-  X(TYPE_FLOAT32, "float32", 4, "float")                    \
-  X(TYPE_FLOAT64, "float64", 8, "double")                   \
-  X(TYPE_STRING, "string", 0, "Slice")                      \
-  X(TYPE_BYTES, "bytes", 0, "Slice")                        \
-  X(TYPE_TIMESTAMP, "timestamp", 8, "int64_t")              \
-  X(TYPE_LIST, "list", 0, "ColumnList")                     \
+#define TYPE_KINDS(X)                          \
+  X(TYPE_BOOL, "bool", 1, "uint8_t")           \
+  X(TYPE_INT32, "int32", 4, "int32_t")         \
+  X(TYPE_INT64, "int64", 8, "int64_t")         \
+  X(TYPE_FLOAT32, "float32", 4, "float")       \
+  X(TYPE_FLOAT64, "float64", 8, "double")      \
+  X(TYPE_STRING, "string", 0, "Slice")         \
+  X(TYPE_BYTES, "bytes", 0, "Slice")           \
+  X(TYPE_TIMESTAMP, "timestamp", 8, "int64_t") \
+  X(TYPE_LIST, "list", 0, "ColumnList")        \
   X(TYPE_VECTOR, "vector", 0, "float")
 
 typedef enum {
 #define X(kind, name, width, ctype) kind,
   TYPE_KINDS(X)
 #undef X
-  TYPE_KIND_COUNT
+      TYPE_KIND_COUNT
 } TypeKind;
 
 typedef struct {

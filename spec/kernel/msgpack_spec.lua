@@ -50,13 +50,14 @@ local function random_value(depth)
     local least, most = random.pick { 4, 7, 8, 16, 31, 32, 52 }, random.pick { 7, 16, 31, 52 }
     return math.random(-2 ^ least, 2 ^ most)
   elseif kind == 4 then
-    return (math.random() - 0.5) * 10 ^ math.random(-30, 30)
+    return (math.random() - 0.5) * 10 ^ math.random(-30, 12)
   elseif kind <= 6 then
     return data.random_value('string')
   end
   local value = {}
   for i = 1, math.random(0, 5) do
-    value[kind == 7 and i or data.random_value('string')] = random_value(depth - 1)
+    -- mpack takes the key "1" for an index
+    value[kind == 7 and i or 'k' .. data.random_value('string')] = random_value(depth - 1)
   end
   return value
 end
