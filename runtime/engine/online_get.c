@@ -13,6 +13,7 @@ enum { NIL_BYTE = 0xc0 };
 
 // Consecutive columns whose values lie one after the other in one stored row: one slice, one copy.
 typedef struct {
+  size_t lookup;  // where its row comes from
   size_t place;   // among the slices of an answered row
   size_t column;  // the first
   uint32_t slot;  // of the first
@@ -31,7 +32,7 @@ typedef struct {
   const View *view;
   const char *role;
   size_t tuple;
-  Span *spans;
+  const Span *spans;  // its part of OnlinePlan.spans
   size_t span_count;
 } Lookup;
 
@@ -54,6 +55,7 @@ struct OnlinePlan {
   size_t tuple_count;
   Lookup *lookups;
   size_t lookup_count;
+  Span *spans;  // by look-up
   size_t span_count;
   Slice nils;  // as many as the widest span has columns
   Scratch *scratch;
@@ -71,19 +73,29 @@ static void copy_references(OnlinePlan *plan, const Reference *features, size_t 
   }
 }
 
+// Whether `role` renames a key of the view of `column`.
+static bool renames(const RoleKey *role, const Reference *column)
+{
+  if (strcmp(role->role, naming_prefix(column)) != 0) {
+    return false;
+  }
+  for (size_t i = 0; i < column->view->key_count; i++) {
+    if (strcmp(role->key, column->view->keys[i].name) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // A renaming that fits no requested view is a mistake of the caller.
 static bool check_roles(const OnlinePlan *plan, const RoleKey *roles, size_t role_count, Error *err)
 {
   for (size_t i = 0; i < role_count; i++) {
-    bool used = false;
-    for (size_t c = 0; c < plan->column_count && !used; c++) {
-      const Reference *column = &plan->columns[c];
-      for (size_t k = 0; k < column->view->key_count && !used; k++) {
-        used = strcmp(roles[i].role, naming_prefix(column)) == 0
-               && strcmp(roles[i].key, column->view->keys[k].name) == 0;
-      }
+    size_t column = 0;
+    while (column < plan->column_count && !renames(&roles[i], &plan->columns[column])) {
+      column++;
     }
-    if (!used) {
+    if (column == plan->column_count) {
       return error_set(err, ERR_INVALID,
                        "roles: %s.%s = %s is not the key of a requested view or role",
                        roles[i].role, roles[i].key, roles[i].column);
@@ -124,79 +136,97 @@ static size_t add_tuple(OnlinePlan *plan, const size_t *keys, size_t count)
   return plan->tuple_count++;
 }
 
-// The look-up that a column needs; new ones join the list.
-static Lookup *add_lookup(OnlinePlan *plan, const Reference *column, const RoleKey *roles,
-                          size_t role_count, Error *err)
+// Finds the look-up that a column needs; new ones join the list.
+static bool add_lookup(OnlinePlan *plan, const Reference *column, const RoleKey *roles,
+                       size_t role_count, size_t *number, Error *err)
 {
-  for (size_t i = 0; i < plan->lookup_count; i++) {
-    Lookup *lookup = &plan->lookups[i];
-    if (lookup->view == column->view && strcmp(lookup->role, column->role) == 0) {
-      return lookup;
+  const View *view = column->view;
+  for (*number = 0; *number < plan->lookup_count; (*number)++) {
+    const Lookup *lookup = &plan->lookups[*number];
+    if (lookup->view == view && strcmp(lookup->role, column->role) == 0) {
+      return true;
     }
   }
-  const View *view = column->view;
   if (!view->online) {
-    error_set(
-        err, ERR_INVALID,
-        "feature_view \"%s\" is not kept online (online = false in %s): leave it out here, or "
-        "apply it without that and materialize",
-        view->declared.name, view->declared.at);
-    return NULL;
+    return error_set(err, ERR_INVALID,
+                     "feature_view \"%s\" is not kept online (online = false in %s): leave it out "
+                     "here, or apply it without that and materialize",
+                     view->declared.name, view->declared.at);
   }
   size_t *keys = arena_zalloc(&plan->arena, view->key_count, sizeof(*keys));
   for (size_t i = 0; i < view->key_count; i++) {
     const char *name = naming_key_column(column, view->keys[i].name, roles, role_count);
     if (!add_key(plan, name, view->keys[i].type, &keys[i], err)) {
-      return NULL;
+      return false;
     }
   }
-  Lookup *lookup = &plan->lookups[plan->lookup_count++];
-  *lookup = (Lookup){
+  plan->lookups[plan->lookup_count++] = (Lookup){
       .view = view,
       .role = column->role,
       .tuple = add_tuple(plan, keys, view->key_count),
-      .spans = arena_zalloc(&plan->arena, plan->column_count, sizeof(*lookup->spans)),
   };
-  return lookup;
+  return true;
+}
+
+static void reserve_plan(OnlinePlan *plan)
+{
+  size_t count = plan->column_count;
+  size_t most_keys = 0;
+  for (size_t i = 0; i < count; i++) {
+    most_keys += plan->columns[i].view->key_count;
+  }
+  plan->keys = arena_zalloc(&plan->arena, most_keys, sizeof(*plan->keys));
+  plan->tuples = arena_zalloc(&plan->arena, count, sizeof(*plan->tuples));
+  plan->lookups = arena_zalloc(&plan->arena, count, sizeof(*plan->lookups));
+  plan->spans = arena_zalloc(&plan->arena, count, sizeof(*plan->spans));
+}
+
+// Puts the spans of each look-up together: they are answered from one row.
+static void group_spans(OnlinePlan *plan)
+{
+  Span *grouped = arena_zalloc(&plan->arena, plan->span_count, sizeof(*grouped));
+  size_t *next = arena_zalloc(&plan->arena, plan->lookup_count, sizeof(*next));
+  for (size_t i = 0; i < plan->span_count; i++) {
+    plan->lookups[plan->spans[i].lookup].span_count++;
+  }
+  for (size_t i = 0, start = 0; i < plan->lookup_count; i++) {
+    plan->lookups[i].spans = grouped + start;
+    next[i] = start;
+    start += plan->lookups[i].span_count;
+  }
+  for (size_t i = 0; i < plan->span_count; i++) {
+    grouped[next[plan->spans[i].lookup]++] = plan->spans[i];
+  }
+  plan->spans = grouped;
 }
 
 static bool add_columns(OnlinePlan *plan, const RoleKey *roles, size_t role_count, Error *err)
 {
-  size_t most_keys = 0;
-  for (size_t i = 0; i < plan->column_count; i++) {
-    most_keys += plan->columns[i].view->key_count;
-  }
-  plan->keys = arena_zalloc(&plan->arena, most_keys, sizeof(*plan->keys));
-  plan->tuples = arena_zalloc(&plan->arena, plan->column_count, sizeof(*plan->tuples));
-  plan->lookups = arena_zalloc(&plan->arena, plan->column_count, sizeof(*plan->lookups));
-
-  const Lookup *last = NULL;
+  reserve_plan(plan);
   for (size_t i = 0; i < plan->column_count; i++) {
     uint32_t slot = plan->columns[i].feature->slot;
-    Lookup *lookup = add_lookup(plan, &plan->columns[i], roles, role_count, err);
-    if (!lookup) {
+    size_t lookup;
+    if (!add_lookup(plan, &plan->columns[i], roles, role_count, &lookup, err)) {
       return false;
     }
-    Span *span = lookup == last ? &lookup->spans[lookup->span_count - 1] : NULL;
-    if (span && span->slot + span->count == slot) {
-      span->count++;
+    assert(plan->spans && plan->span_count <= i);
+    Span *last = plan->span_count ? &plan->spans[plan->span_count - 1] : NULL;
+    if (last && last->lookup == lookup && last->slot + last->count == slot) {
+      last->count++;
     } else {
-      lookup->spans[lookup->span_count++] =
-          (Span){.place = plan->span_count++, .column = i, .slot = slot, .count = 1};
+      size_t place = plan->span_count++;
+      plan->spans[place] = (Span){lookup, place, i, slot, 1};
     }
-    last = lookup;
   }
+  group_spans(plan);
   return true;
 }
 
 static void make_nils(OnlinePlan *plan)
 {
   size_t widest = 0;
-  for (size_t i = 0; i < plan->lookup_count; i++) {
-    for (size_t s = 0; s < plan->lookups[i].span_count; s++) {
-      size_t count = plan->lookups[i].spans[s].count;
-      widest = count > widest ? count : widest;
-    }
+  for (size_t i = 0; i < plan->span_count; i++) {
+    widest = plan->spans[i].count > widest ? plan->spans[i].count : widest;
   }
   plan->nils = slice_of(memset(arena_alloc(&plan->arena, widest), NIL_BYTE, widest), widest);
 }
@@ -211,11 +241,23 @@ static bool choose_names(OnlinePlan *plan, bool full_names, Error *err)
                        &plan->names, &plan->arena, err);
 }
 
+static bool check_size(size_t count, size_t role_count, Error *err)
+{
+  if (count == 0) {
+    return error_set(err, ERR_INVALID, "no features were asked for: name some, or a service");
+  }
+  if (count > ONLINE_COLUMNS_MAX || role_count > ONLINE_COLUMNS_MAX) {
+    return error_set(err, ERR_LIMIT,
+                     "%zu features and %zu renamed keys: one request may have %d of each", count,
+                     role_count, ONLINE_COLUMNS_MAX);
+  }
+  return true;
+}
+
 OnlinePlan *online_plan_new(const Catalog *catalog, const Reference *features, size_t count,
                             const RoleKey *roles, size_t role_count, bool full_names, Error *err)
 {
-  if (count == 0) {
-    error_set(err, ERR_INVALID, "no features were asked for: name some, or a service");
+  if (!check_size(count, role_count, err)) {
     return NULL;
   }
   OnlinePlan *plan = mem_zalloc(1, sizeof(*plan));

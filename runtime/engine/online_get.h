@@ -17,8 +17,8 @@ typedef struct {
 // which it holds a reference. One thread's: it keeps its memory between requests.
 typedef struct OnlinePlan OnlinePlan;
 
-// Values (rows * columns) of one request.
-enum { ONLINE_VALUES_MAX = 1 << 22 };
+// Bounds of one request: features (and renamed keys), and values, which are rows * features.
+enum { ONLINE_COLUMNS_MAX = 4096, ONLINE_VALUES_MAX = 1 << 22 };
 
 // Columns are named by engine/naming.h; the same feature twice is an error, and so is an entry of
 // `roles` that fits no requested view.

@@ -29,7 +29,7 @@ void db_close(Db *db);  // every transaction must have ended; NULL is allowed
 bool db_write_begin(Db *db, DbWrite **write, Error *err);
 bool db_write_commit(DbWrite *write, Error *err);  // ends it, whatever comes back
 void db_write_abort(DbWrite *write);               // NULL is allowed
-// Whether it has changed as much as one transaction should (about 96 MiB of pages): commit and begin
+// Whether it has changed as much as one transaction should (about 64 MiB of pages): commit and begin
 // another.
 bool db_write_full(const DbWrite *write);
 

@@ -22,7 +22,7 @@ struct Db {
   ino_t inode;
   Db *next_open;
 
-  // What keeps db_grow away from running transactions: readers raise their own flag, everything
+  // What keeps growth away from running transactions: readers raise their own flag, everything
   // else is counted here.
   atomic_bool growing;
   atomic_uint users;
@@ -49,7 +49,7 @@ struct DbRead {
 
 static inline MDB_val db_value(Slice bytes)
 {
-  return (MDB_val){.mv_size = bytes.size, .mv_data = (void *)(uintptr_t)bytes.data};
+  return (MDB_val){.mv_size = bytes.size, .mv_data = (void *)bytes.data};
 }
 
 static inline Slice db_slice(MDB_val value)
@@ -59,6 +59,16 @@ static inline Slice db_slice(MDB_val value)
 
 // Records what LMDB's code means while `doing` something ("read a mark"). Returns false.
 bool db_fail(const Db *db, int code, const char *doing, Error *err);
+
+// Whether this is a child of the process that opened the store; an error says so.
+bool db_forked(const Db *db, Error *err);
+
+// Makes a folder with its parents.
+bool db_make_folder(const char *path, Error *err);
+
+// Around a transaction that no DbRead stands for, so that the map stays where it is.
+void db_enter(Db *db);
+void db_leave(Db *db);
 
 // Looks `key` up; *found is false when there is none.
 bool db_get(const Db *db, MDB_txn *txn, MDB_dbi table, Slice key, Slice *value, bool *found,
