@@ -29,7 +29,7 @@ enum {
 
 _Static_assert(CATALOG_KEYS_MAX == 64, "messages name the number");
 
-enum { CATALOG_DEPTH = 16, SLOT_MAX = UINT16_MAX };
+enum { CATALOG_DEPTH = 16 };
 static const MpLimits CHECKED = {CATALOG_DEPTH, UINT64_MAX};
 
 typedef struct {
@@ -393,7 +393,7 @@ static bool decode_view(Decoder *decoder, MpReader map, void *out)
   int64_t slots;
   if (!get_declared(decoder, map, "feature_view", &view->declared)
       || !get_integer(decoder, map, "id", -1, UINT16_MAX, &id)
-      || !get_integer(decoder, map, "slots", -1, SLOT_MAX, &slots)
+      || !get_integer(decoder, map, "slots", -1, CATALOG_SLOTS_MAX, &slots)
       || !get_integer(decoder, map, "ttl", 0, INT64_MAX, &view->ttl)
       || !get_integer(decoder, map, "delay", 0, INT64_MAX, &view->delay)
       || !get_bool(decoder, map, "as_known", false, &view->as_known)

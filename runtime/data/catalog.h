@@ -100,7 +100,9 @@ typedef struct {
   size_t role_count;
 } Service;
 
-enum { CATALOG_KEYS_MAX = 64 };  // keys of an entity, and of a view's entities together
+// Keys of an entity, and of a view's entities together; slots of a view (a row counts them in 16
+// bits). catalog_decode refuses more.
+enum { CATALOG_KEYS_MAX = 64, CATALOG_SLOTS_MAX = 65535 };
 
 typedef struct Catalog Catalog;
 struct Catalog {
