@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 enum {
-  BAR_WIDTH = 24,
+  BAR_WIDTH = 20,
   LOG_WIDTH = 100,       // columns of a line that goes to a log
   SHOW_AFTER_MS = 1000,  // shorter jobs need no progress
   REDRAW_MS = 50,
@@ -102,17 +102,20 @@ static size_t terminal_width(void)
 
 void progress_init(ProgressBar *bar, bool quiet)
 {
-  *bar = (ProgressBar){.quiet = quiet, .terminal = isatty(STDERR_FILENO) == 1};
+  *bar = (ProgressBar){
+      .quiet = quiet,
+      .terminal = isatty(STDERR_FILENO) == 1,
+      .started_ns = clock_monotonic_ns(),
+  };
 }
 
 // A new stage counts its rate from where it begins.
 static void follow_stage(ProgressBar *bar, const Progress *progress, uint64_t now)
 {
-  if (bar->started_ns && strncmp(bar->what, progress->what, sizeof(bar->what) - 1) == 0
+  if (bar->stage_ns && strncmp(bar->what, progress->what, sizeof(bar->what) - 1) == 0
       && progress->done >= bar->stage_done) {
     return;
   }
-  bar->started_ns = bar->started_ns ? bar->started_ns : now;
   bar->stage_ns = now;
   bar->stage_done = progress->done;
   snprintf(bar->what, sizeof(bar->what), "%s", progress->what);

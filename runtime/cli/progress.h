@@ -10,9 +10,9 @@ typedef struct {
   bool quiet;
   bool terminal;
   bool drawn;           // a bar stands on the terminal's last line
-  uint64_t started_ns;  // of the job; 0 before its first report
+  uint64_t started_ns;  // of the command
   uint64_t printed_ns;  // last time anything was written
-  uint64_t stage_ns;    // since when `what` is what it is
+  uint64_t stage_ns;    // since when `what` is what it is; 0 before the first report
   uint64_t stage_done;  // where it began to count
   char what[128];
 } ProgressBar;

@@ -436,7 +436,7 @@ describe('a long job', function()
       ['definitions/long.lua'] = [[
 entity 'k' { keys = { int64 'k' } }
 source 'long' {
-  sql = "SELECT range AS k, TIMESTAMP '2025-01-01' AS at, 1.0 AS x FROM range(100000000)",
+  sql = "SELECT range % 9 AS k, TIMESTAMP '2025-01-01' AS at, 1.0 AS x FROM range(30000000)",
   event_time = 'at',
 }
 feature_view 'v' { entity = 'k', source = 'long', features = { float64 'x' } }
