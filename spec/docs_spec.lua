@@ -77,7 +77,8 @@ describe('the documents', function()
   it('name files that exist', function()
     local missing = {}
     for _, document in ipairs(documents()) do
-      for name in read_file(document):gmatch('[%w_./]*[%w_]+/[%w_]+%.[chlm][udh]?a?%f[%W]') do
+      local text = read_file(document):gsub('https?://%S+', '')
+      for name in text:gmatch('[%w_./]*[%w_]+/[%w_]+%.[chlm][udh]?a?%f[%W]') do
         local example = name:match('NAME') or name:match('^definitions/') or name:match('^data/')
         if not example and not exists(name) and not exists('runtime/' .. name)
           and not exists((document:match('^(.*)/') or '.') .. '/' .. name) then

@@ -288,7 +288,7 @@ describe('contract', function()
       p:write('spine.csv', 'driver_id,event_timestamp\n1,2021-04-12\n')
       local message = p:fails('get-historical-features', '--spine', p:path('spine.csv'), '-o',
         p:path('out.csv'), '--features', 'rates:*')
-      assert.matches('time_unit', message)
+      assert.matches('time.unit', message)
       assert.is_false(p:exists('out.csv'))
     end)
 
