@@ -16,6 +16,8 @@ local suggest = require 'tidemark.suggest'
 local M = {}
 
 local MAX_PROBLEMS = 1000 -- the rest is counted
+local MAX_HINTS = 100 -- suggestions are costly
+local MAX_DECLARATIONS = 20000
 
 ---@class tidemark.Problem
 ---@field file string
@@ -32,6 +34,7 @@ local MAX_PROBLEMS = 1000 -- the rest is counted
 ---@field elements table<table, table> what objects made by type words hold
 ---@field types table<table, string> type words and the type they stand for
 ---@field maybe table<string, boolean> names that unreadable text may declare
+---@field deferred fun()[] problems found while files run, to be located afterwards
 ---@field problems tidemark.Problem[]
 ---@field problem_count integer
 ---@field partial boolean some file did not run to its end
@@ -56,6 +59,23 @@ local function add_problem(loading, place, message)
     message = message,
     excerpt = excerpt,
   }
+end
+
+--- Keeps a problem for later: while a file runs, what its limits allow is all there is.
+local function defer_problem(loading, add)
+  if #loading.deferred < MAX_PROBLEMS then
+    loading.deferred[#loading.deferred + 1] = add
+  else
+    loading.problem_count = loading.problem_count + 1
+  end
+end
+
+--- `, did you mean "x"?` as long as there are not too many problems.
+local function hint(loading, word, known)
+  if loading.problem_count + #loading.deferred > MAX_HINTS then
+    return ''
+  end
+  return suggest.hint(word, known)
 end
 
 --- A problem of a whole file, or of a line of it.
@@ -88,6 +108,10 @@ local function prefix(checking, path, want)
 end
 
 local function report_in(loading, declaration, path, want, message)
+  if loading.problem_count >= MAX_PROBLEMS then
+    loading.problem_count = loading.problem_count + 1
+    return
+  end
   local place = locate.find(loading.files[declaration.file], declaration, path, want)
   add_problem(loading, place, title(declaration) .. ': ' .. message)
 end
@@ -166,12 +190,36 @@ end
 local function report_here(loading, word, message)
   local path, line = current_place()
   if path then
-    add_problem(loading, locate.find_word(loading.files[path], line, word), message)
+    defer_problem(loading, function()
+      add_problem(loading, locate.find_word(loading.files[path], line, word), message)
+    end)
   end
 end
 
 local function describe_value(value)
   return type(value) == 'string' and schema.quote(value) or type(value)
+end
+
+--- The table behind a name. Each makes a declaration of its own: a second one is a duplicate.
+local function finish_declaration(loading, named, spec)
+  loading.unfinished[named] = nil
+  if type(spec) ~= 'table' then
+    loading.maybe[named.name] = true
+    defer_problem(loading, function()
+      report_in(loading, named, {}, 'name',
+        ('expected a table in braces, got %s'):format(describe_value(spec)))
+    end)
+    return
+  elseif #loading.declarations == MAX_DECLARATIONS then
+    error(('more than %d declarations'):format(MAX_DECLARATIONS), 3)
+  end
+  loading.declarations[#loading.declarations + 1] = {
+    word = named.word,
+    name = named.name,
+    file = named.file,
+    line = named.line,
+    spec = spec,
+  }
 end
 
 --- A declaring word: `entity 'name' { … }`.
@@ -188,24 +236,13 @@ local function make_word(loading, shape)
     local declaration = { word = shape.word, name = name, file = path, line = line }
     local problem = schema.name_problem(name, false)
     if problem then
-      report_in(loading, declaration, {}, 'name', 'is no name: ' .. problem)
+      defer_problem(loading, function()
+        report_in(loading, declaration, {}, 'name', 'is no name: ' .. problem)
+      end)
     end
     loading.unfinished[declaration] = true
     return function(spec)
-      loading.unfinished[declaration] = nil
-      if type(spec) ~= 'table' then
-        loading.maybe[name] = true
-        report_in(loading, declaration, {}, 'name',
-          ('expected a table in braces, got %s'):format(describe_value(spec)))
-        return
-      end
-      loading.declarations[#loading.declarations + 1] = {
-        word = shape.word,
-        name = name,
-        file = path,
-        line = line,
-        spec = spec,
-      }
+      finish_declaration(loading, declaration, spec)
     end
   end
 end
@@ -321,8 +358,9 @@ local function make_environment(loading, words)
         return own[name]
       end
       local instead = shapes.unsupported_words[name]
-      report_here(loading, name, ('unknown word %s%s'):format(schema.quote(tostring(name)),
-        instead and ': ' .. instead or suggest.hint(tostring(name), word_names(words))))
+        or (sandbox.refused._G[name] and 'definition files do not have it')
+      report_here(loading, name, ('unknown word %s%s'):format(schema.quote(name),
+        instead and ': ' .. instead or hint(loading, name, word_names(words))))
       return loading.unknown
     end,
     __newindex = function(_, name, value)
@@ -332,7 +370,7 @@ local function make_environment(loading, words)
         return
       elseif own[name] == nil then
         report_here(loading, name, ('global %s is not allowed; write local %s')
-          :format(schema.quote(tostring(name)), tostring(name)))
+          :format(schema.quote(name), name))
       end
       own[name] = value
     end,
@@ -355,6 +393,11 @@ end
 
 local function load_file(loading, file, words)
   local environment = make_environment(loading, words)
+  if file.text:byte(1) == 27 then
+    add_file_problem(loading, file.path, 1, 'is compiled Lua; definitions are source text')
+    loading.partial = true
+    return nil
+  end
   local chunk, message = load(file.text, '@' .. file.path, 't', environment)
   if chunk then
     return chunk
@@ -384,6 +427,10 @@ local function add_failure(loading, file, failure)
   if failure.limit or not loading.files[path] then
     path, line, text = failure.file, failure.line, failure.message
   end
+  text = text:gsub('^lua/tidemark/[%w_/]+%.lua:%d+: ', '')
+  if text:find('^stack overflow') or text:find('^error in error handling') then
+    text = 'stack overflow: the functions call each other too deeply'
+  end
   if not loading.files[path] then
     path, line = file.path, 1
   end
@@ -392,10 +439,12 @@ end
 
 --- Runs all files in order. A file that reaches the limit of instructions or time ends the load:
 --- the bound is one for all of them.
-local function run_files(loading, files, words, run)
+local function run_files(loading, files, words, string_library, run)
   for _, file in ipairs(files) do
     local chunk = loading.files[file.path] and load_file(loading, file, words)
+    local unlock = sandbox.lock_strings(string_library)
     local failure = chunk and run(chunk)
+    unlock()
     if failure then
       add_failure(loading, file, failure)
       if failure.limit == 'instructions' or failure.limit == 'time' then
@@ -422,6 +471,9 @@ local function checking_of(loading, declaration)
     is_broken = function(value)
       return value == loading.unknown
     end,
+    hint = function(word, known)
+      return hint(loading, word, known)
+    end,
   }
 end
 
@@ -440,11 +492,18 @@ local function check_declarations(loading)
 end
 
 local function link_declarations(loading)
-  return link.link(loading.declarations, function(declaration, path, want, message, ...)
-    report_in(loading, declaration, path, want, message:format(...))
-  end, function(_, name)
-    return loading.maybe[name] == true
-  end, loading.partial)
+  return link.link(loading.declarations, {
+    report = function(declaration, path, want, message, ...)
+      report_in(loading, declaration, path, want, message:format(...))
+    end,
+    maybe = function(name)
+      return loading.maybe[name] == true
+    end,
+    hint = function(word, known)
+      return hint(loading, word, known)
+    end,
+    partial = loading.partial,
+  })
 end
 
 local function collect_files(loading, files)
@@ -473,6 +532,7 @@ function M.load(files, run)
     elements = {},
     types = {},
     maybe = {},
+    deferred = {},
     problems = {},
     problem_count = 0,
     partial = false,
@@ -486,9 +546,10 @@ function M.load(files, run)
   }
   local sources = collect_files(loading, files)
   local words, string_library = make_words(loading)
-  local unlock = sandbox.lock_strings(string_library)
-  run_files(loading, files, words, run)
-  unlock()
+  run_files(loading, files, words, string_library, run)
+  for _, add in ipairs(loading.deferred) do
+    add()
+  end
   check_declarations(loading)
   local catalog = link_declarations(loading)
   local problems = finish_problems(loading)

@@ -4,7 +4,6 @@
 
 local msgpack = require 'tidemark.msgpack'
 local schema = require 'tidemark.schema'
-local suggest = require 'tidemark.suggest'
 
 local M = {}
 
@@ -20,13 +19,16 @@ local quote = schema.quote
 
 ---@class tidemark.Linking
 ---@field report fun(declaration: table, path: table, want: string, message: string, ...)
----@field maybe fun(word: string, name: string): boolean a declaration that could not be read
+---@field maybe fun(name: string): boolean whether something unreadable may be called so
+---@field hint fun(word: string, known: string[]): string
 ---@field by_word table<string, table<string, tidemark.Declaration>>
+---@field names fun(word: string): string[] all declared names, sorted
 ---@field partial boolean declarations are missing because a file could not be run
 
-local function names_of(declarations)
+--- The keys of a table, sorted.
+local function names_of(index)
   local names = {}
-  for name in pairs(declarations) do
+  for name in pairs(index) do
     names[#names + 1] = name
   end
   table.sort(names)
@@ -61,9 +63,9 @@ end
 --- The declaration that a name refers to; nil, after a report unless it may be a broken one.
 local function resolve(linking, word, name, declaration, path)
   local found = linking.by_word[word][name]
-  if not found and not linking.maybe(word, name) then
+  if not found and not linking.maybe(name) then
     linking.report(declaration, path, 'name', 'unknown %s %s%s', word, quote(name),
-      suggest.hint(name, names_of(linking.by_word[word])))
+      linking.hint(name, linking.names(word)))
   end
   return found
 end
@@ -104,7 +106,7 @@ local function link_source(linking, declaration)
   for _, key in ipairs(names_of(fields.keys or {})) do
     if not known[key] and not partial then
       linking.report(declaration, { 'keys', key }, 'key', 'no entity has a key %s%s', quote(key),
-        suggest.hint(key, names_of(known)))
+        linking.hint(key, names_of(known)))
     end
   end
   return {
@@ -275,7 +277,7 @@ local function resolve_reference(linking, service, text, path)
     local list = view.fields.features
     if list and not list.broken then
       linking.report(service, path, 'name', 'feature_view "%s" has no feature "%s"%s', view_name,
-        feature, suggest.hint(feature, feature_names(view)))
+        feature, linking.hint(feature, feature_names(view)))
     end
     return {}, role
   end
@@ -304,7 +306,7 @@ local function check_role_keys(linking, service, role, views)
     if complete and not known[key] then
       linking.report(service, { 'roles', role, key }, 'key',
         'role %s: no view joined under it has a key %s%s', quote(role), quote(key),
-        suggest.hint(key, names_of(known)))
+        linking.hint(key, names_of(known)))
     end
   end
 end
@@ -408,18 +410,16 @@ end
 
 --- Resolves all names. The catalog is of use only when nothing was reported, here or before.
 ---@param declarations tidemark.Declaration[] in the order they were made
----@param report fun(declaration: table, path: table, want: string, message: string, ...)
----@param maybe fun(word: string, name: string): boolean
----@param partial boolean
+---@param linking tidemark.Linking what the loader offers; `by_word` is filled here
 ---@return table catalog
-function M.link(declarations, report, maybe, partial)
-  local linking = {
-    report = report,
-    maybe = maybe,
-    partial = partial,
-    by_word = { entity = {}, source = {}, feature_view = {}, feature_service = {} },
-  }
+function M.link(declarations, linking)
+  linking.by_word = { entity = {}, source = {}, feature_view = {}, feature_service = {} }
   index_declarations(linking, declarations)
+  local names = {}
+  function linking.names(word)
+    names[word] = names[word] or names_of(linking.by_word[word])
+    return names[word]
+  end
   local function with_linking(link)
     return function(declaration)
       return link(linking, declaration)

@@ -23,6 +23,7 @@ M.BROKEN = {}
 ---@field element fun(value: any): table? what a value made by a type word holds
 ---@field type_text fun(value: any): string? the type that a type word stands for
 ---@field is_broken fun(value: any): boolean
+---@field hint fun(word: string, known: string[]): string `, did you mean "x"?`
 
 -- Helpers -----------------------------------------------------------------------------------------
 
@@ -175,6 +176,8 @@ end
 function M.parse_type(text)
   if shapes.by_type[text] then
     return text
+  elseif #text > MAX_NAME then
+    return nil, 'unknown type ' .. quote(text)
   end
   local element = text:match('^list%((.*)%)$')
   if element then
@@ -475,7 +478,7 @@ local function check_unknown(checking, path, shape, spec, given)
       local names = field_names(shape)
       meant[suggest.nearest(key, names) or ''] = true
       checking:report(extend(path, key), 'key', 'unknown field %s%s', quote(key),
-        reason and ': ' .. reason or suggest.hint(key, names))
+        reason and ': ' .. reason or checking.hint(key, names))
     elseif given and given[key] then
       checking:report(extend(path, key), 'key', 'unexpected field %s: it is given in front of '
         .. 'the braces', quote(key))

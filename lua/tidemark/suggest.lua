@@ -3,7 +3,7 @@
 local M = {}
 
 -- Beyond this many candidates nothing is suggested: it would cost more than it helps.
-local MAX_CANDIDATES = 10000
+local MAX_CANDIDATES = 2000
 
 --- Edits between two words: insertions, deletions, replacements and swaps of neighbours (optimal
 --- string alignment). Anything above `limit` is returned as `limit + 1`.
