@@ -45,10 +45,13 @@ bool db_fail(const Db *db, int code, const char *doing, Error *err)
                      "processes",
                      doing, DB_READERS, db->path);
   case ENOSPC:
+  case EDQUOT:
+  case EFBIG:
+  case EIO:  // what LMDB makes of a write that was cut short
     return error_set(err, ERR_STORE,
-                     "cannot %s: the disk of the store %s is full; nothing was changed, free some "
-                     "space and run it again",
-                     doing, db->path);
+                     "cannot %s: the disk of the store %s is full or failing (%s); nothing was "
+                     "changed, make room and run it again",
+                     doing, db->path, mdb_strerror(code));
   case MDB_INVALID:
   case MDB_VERSION_MISMATCH:
     return error_set(err, ERR_STORE,

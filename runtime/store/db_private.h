@@ -43,8 +43,9 @@ struct DbWrite {
 struct DbRead {
   Db *db;
   MDB_txn *txn;  // reset between db_read_end and db_read_begin
-  atomic_bool busy;
   DbRead *next;
+  atomic_bool busy;
+  char apart[64];  // from the flag of another thread's reader
 };
 
 static inline MDB_val db_value(Slice bytes)

@@ -11,7 +11,6 @@ void tidemark_arena_free(void *arena);
 int fork(void);
 void _exit(int status);
 int waitpid(int pid, int *status, int options);
-int setrlimit(int resource, const uint64_t *limits);
 ]]
 
 local key, row = store.key, store.row
@@ -218,6 +217,35 @@ describe('the store', function()
       reopen({ map_size = 0x1000000 })
       fill()
       assert.equal(5000, db:stats().online_rows)
+    end)
+
+    -- A limit on the size of files stands for a full disk.
+    it('tells that the disk is full, stays as it was and goes on reading', function()
+      put(1, 1, { event = 1 })
+      local child = spawn_child(space, [[
+        local ffi = require 'ffi'
+        ffi.cdef 'int setrlimit(int, const uint64_t *); void *signal(int, void *);'
+        local store = require 'spec.support.store'
+        local db = store.open(...)
+        ffi.C.signal(25, ffi.cast('void *', 1))  -- SIGXFSZ, ignored
+        ffi.C.setrlimit(1, ffi.new('uint64_t[2]', 0x100000, 0x100000))  -- RLIMIT_FSIZE
+        local value = '\218\3\232' .. ('x'):rep(1000)
+        local ok, message = pcall(db.write, db, function(write)
+          for i = 1, 5000 do
+            write:put(store.key(1, i), store.row({ event = 2, values = { value } }))
+          end
+        end)
+        io.write(tostring(ok), ' ', message, ' ', db:stats().online_rows, ' ')
+        db:write(function(write)
+          write:put(store.key(1, 1), store.row({ event = 3 }))
+        end)
+        io.write(tostring(db:read(function(read) return read:get(store.key(1, 1)) end).event))
+        db:close()
+      ]], space:path('store'))
+      assert.equal(0, child:wait(), child.stderr)
+      assert.truthy(child.stdout:find('^false store: .*full or failing.*nothing was changed.* 1 3LL$'),
+        child.stdout)
+      assert.equal(3LL, get(1, 1).event)
     end)
 
     it('takes back the reader slots of processes that died', function()
