@@ -65,13 +65,18 @@ def parse_time(text):
     return (time - epoch) // datetime.timedelta(microseconds=1)
 
 
+def print_value(value):
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def print_table(entities, answer):
     """One line per feature, one column per entity: readable for wide services."""
     lines = [[name, *map(str, values)] for name, values in entities.items()]
     for column, name in enumerate(answer["names"]):
         cells = [name]
         for row, statuses in zip(answer["rows"], answer["statuses"]):
-            cells.append(str(row[column]) if statuses[column] == "PRESENT" else statuses[column])
+            present = statuses[column] == "PRESENT"
+            cells.append(print_value(row[column]) if present else statuses[column])
         lines.append(cells)
     widths = [max(map(len, cells)) for cells in itertools.zip_longest(*lines, fillvalue="")]
     for cells in lines:
