@@ -1,6 +1,7 @@
 #pragma once
 // Online features of a batch of entities, from one snapshot. Values are not decoded: a result is a
-// list of slices of stored msgpack, which the caller copies into its answer before it ends the read.
+// list of slices of stored msgpack, which the caller copies into its answer before it ends the
+// read.
 
 #include "base/arena.h"
 #include "data/msgpack.h"
@@ -41,16 +42,17 @@ typedef struct {
 
 typedef struct {
   size_t rows;
-  size_t spans;           // slices per row
-  const Slice *slices;    // rows * spans; a row's slices, one after the other, are the msgpack of all
-                          // its values in order
+  size_t spans;         // slices per row
+  const Slice *slices;  // rows * spans; a row's slices, one after the other, are the msgpack of all
+                        // its values in order
   // Details, filled when asked for; rows * columns.
-  const uint8_t *statuses;     // ValueStatus
-  const Time *event_times;     // of the row it speaks of; TIME_NULL for NOT_FOUND
+  const uint8_t *statuses;  // ValueStatus
+  const Time *event_times;  // of the row it speaks of; TIME_NULL for NOT_FOUND
 } OnlineResult;
 
 // `details`: fill statuses and event_times. Slices point into the map, the arena and the plan:
-// valid until db_read_end. `now` takes the place of t in contract rules 2, 4 and 8. A key of a wrong
-// type fails the request: `entities.driver_id[3]: expected int64, got string`, rows counted from 0.
+// valid until db_read_end. `now` takes the place of t in contract rules 2, 4 and 8. A key of a
+// wrong type fails the request: `entities.driver_id[3]: expected int64, got string`, rows counted
+// from 0.
 bool online_get_features(DbRead *read, const OnlinePlan *plan, const OnlineEntities *entities,
                          Time now, bool details, OnlineResult *result, Arena *arena, Error *err);

@@ -1,6 +1,6 @@
 #pragma once
-// The tidemarks: how far each view has been materialized. Written in the transaction that writes the
-// rows they speak for.
+// The tidemarks: how far each view has been materialized. Written in the transaction that writes
+// the rows they speak for.
 
 #include "base/clock.h"
 #include "store/db.h"

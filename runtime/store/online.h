@@ -1,6 +1,6 @@
 #pragma once
-// Online rows: the newest row of each entity of each view. Keys as data/key.h encodes them (with the
-// view id in front), values as data/row.h does.
+// Online rows: the newest row of each entity of each view. Keys as data/key.h encodes them (with
+// the view id in front), values as data/row.h does.
 
 #include "data/row.h"
 #include "store/db.h"
@@ -10,9 +10,9 @@ typedef enum {
   ONLINE_STALE,    // the stored row is the same age or newer by contract rule 3
 } OnlineOutcome;
 
-// Puts `row` (whose rank is `rank`) unless the stored row is as great or greater. `key` is the whole
-// key with its view id; a key that does not fit LMDB (key_store_form cuts it) must be carried by the
-// row, without its view id (ROW_HAS_KEY). Fastest in key order.
+// Puts `row` (whose rank is `rank`) unless the stored row is as great or greater. `key` is the
+// whole key with its view id; a key that does not fit LMDB (key_store_form cuts it) must be carried
+// by the row, without its view id (ROW_HAS_KEY). Fastest in key order.
 bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
                 Error *err);
 
@@ -27,7 +27,7 @@ bool online_get_many(DbRead *read, const Slice *keys, size_t count, RowView *row
                      Error *err);
 
 typedef struct {
-  Slice key;     // whole key without the view id
+  Slice key;  // whole key without the view id
   RowView row;
 } OnlineEntry;
 
