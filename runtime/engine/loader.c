@@ -37,22 +37,28 @@ static int compare_entries(const void *a, const void *b, void *context)
   return slice_compare(key_of(context, left), key_of(context, right));
 }
 
-static bool put_all(Loader *loader, DbWrite *write, Error *err)
+static bool put_row(Loader *loader, const LoaderEntry *entry, DbWrite *write, Error *err)
 {
-  for (size_t i = 0; i < loader->count; i++) {
-    const LoaderEntry *entry = &loader->entries[i];
-    Slice row = slice_of(loader->bytes.data + entry->at + entry->key_size, entry->row_size);
-    OnlineOutcome outcome;
-    if (!online_put(write, key_of(loader, entry), row, entry->rank, &outcome, err)) {
-      return false;
-    }
-    loader->written += outcome == ONLINE_WRITTEN;
-    loader->stale += outcome == ONLINE_STALE;
+  Slice row = slice_of(loader->bytes.data + entry->at + entry->key_size, entry->row_size);
+  OnlineOutcome outcome;
+  if (!online_put(write, key_of(loader, entry), row, entry->rank, &outcome, err)) {
+    return false;
   }
+  loader->written += outcome == ONLINE_WRITTEN;
+  loader->stale += outcome == ONLINE_STALE;
   return true;
 }
 
-// One transaction: everything collected, and the mark when there is one.
+static bool put_mark(const Loader *loader, DbWrite *write, uint16_t view_id, const Mark *mark,
+                     Error *err)
+{
+  Mark counted = *mark;
+  counted.rows_written += loader->written;
+  return marks_put(write, view_id, &counted, err);
+}
+
+// Puts everything collected, and the mark when there is one. A transaction ends where LMDB would
+// begin to spill pages; the mark is in the last one.
 static bool flush(Loader *loader, uint16_t view_id, const Mark *mark, Error *err)
 {
   if (loader->count) {
@@ -62,17 +68,18 @@ static bool flush(Loader *loader, uint16_t view_id, const Mark *mark, Error *err
   if (!db_write_begin(loader->db, &write, err)) {
     return false;
   }
-  if (!put_all(loader, write, err)) {
+  bool ok = true;
+  for (size_t i = 0; ok && i < loader->count; i++) {
+    if (db_write_full(write)) {
+      if (!db_write_commit(write, err) || !db_write_begin(loader->db, &write, err)) {
+        return false;
+      }
+    }
+    ok = put_row(loader, &loader->entries[i], write, err);
+  }
+  if (!ok || (mark && !put_mark(loader, write, view_id, mark, err))) {
     db_write_abort(write);
     return false;
-  }
-  if (mark) {
-    Mark counted = *mark;
-    counted.rows_written += loader->written;
-    if (!marks_put(write, view_id, &counted, err)) {
-      db_write_abort(write);
-      return false;
-    }
   }
   loader->count = 0;
   buf_reset(&loader->bytes);
