@@ -12,9 +12,9 @@ local process = require 'spec.support.process'
 return function(condition, what, timeout)
   local value = condition()
   local again = uv.new_timer()
-  again:start(5, 5, function()
+  again:start(5, 5, process.guard(function()
     value = condition()
-  end)
+  end))
   local ok, err = pcall(process.wait, function()
     return value
   end, what or 'a condition', timeout or 10000)

@@ -64,6 +64,21 @@ end
 local Process = {}
 Process.__index = Process
 
+-- What a callback raised; luv would end the process on it.
+local raised
+
+--- A callback for the loop: what it raises is raised again by the `wait` that is under way.
+---@param callback fun(...)
+---@return fun(...)
+function M.guard(callback)
+  return function(...)
+    local ok, err = pcall(callback, ...)
+    if not ok then
+      raised = { err }
+    end
+  end
+end
+
 --- Turns the loop until `done` holds. Raises after `timeout` ms, saying what was waited for.
 ---@param done fun(): any
 ---@param what string
@@ -74,11 +89,15 @@ function M.wait(done, what, timeout)
   timer:start(timeout or 60000, 0, function()
     late = true
   end)
-  while not done() and not late do
+  raised = nil
+  while not done() and not late and not raised do
     uv.run('once')
   end
   timer:stop()
   timer:close()
+  if raised then
+    error(raised[1], 0)
+  end
   if late and not done() then
     error(('waited %d ms for %s'):format(timeout or 60000, what), 2)
   end

@@ -41,13 +41,13 @@ function M.connect(address)
     return done
   end, 'a connection to ' .. address)
   assert(not failure, failure)
-  self.socket:read_start(function(err, data)
+  self.socket:read_start(process.guard(function(err, data)
     if data then
       receive(self, data)
     else
       self.closed = err or 'end of file'
     end
-  end)
+  end))
   return self
 end
 
