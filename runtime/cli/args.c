@@ -45,14 +45,16 @@ static const Option *find_option(const Args *args, Slice name, char letter)
 
 static bool unknown_option(const Args *args, Slice name, Error *err)
 {
-  const Option *own = args->command ? args->command->options : NULL;
-  size_t own_count = count_options(own);
-  size_t global_count = count_options(GLOBAL_OPTIONS);
-  const char **known = arena_alloc(args->arena, (own_count + global_count) * sizeof(*known));
-  for (size_t i = 0; i < own_count + global_count; i++) {
-    known[i] = i < own_count ? own[i].name : GLOBAL_OPTIONS[i - own_count].name;
+  const Option *lists[] = {args->command ? args->command->options : NULL, GLOBAL_OPTIONS};
+  size_t most = count_options(lists[0]) + count_options(lists[1]);
+  const char **known = arena_zalloc(args->arena, most + 1, sizeof(*known));
+  size_t count = 0;
+  for (size_t list = 0; list < 2; list++) {
+    for (const Option *option = lists[list]; option && option->name; option++) {
+      known[count++] = option->name;
+    }
   }
-  const char *near = catalog_suggest(name, known, own_count + global_count);
+  const char *near = catalog_suggest(name, known, count);
   const char *where = args->command ? "" : " before the command";
   if (near) {
     return error_set(err, ERR_USAGE, "unknown option \"--%.*s\"%s, did you mean \"--%s\"?",

@@ -9,10 +9,10 @@ typedef enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV } Format;
 
 typedef struct {
   const char *name;            // long form without its dashes; NULL ends a list
-  char letter;                 // short form, '\0' for none
   const char *metavar;         // name of its value; NULL: a switch
   const char *help;            // lower case, no full stop
   const char *const *choices;  // NULL-terminated values it may have; NULL: any
+  char letter;                 // short form, '\0' for none
   bool repeatable;             // every value counts, not only the last one
 } Option;
 

@@ -94,7 +94,7 @@ static void make_stats(Buf *out)
   uint64_t state = 1;
   buf_print(out, "driver_id,event_timestamp,created,conv_rate,acc_rate,avg_daily_trips\n");
   for (int sample = 0; sample < SAMPLES; sample++) {
-    Time time = FIRST_TIME + sample * HOURS_APART * HOUR;
+    Time time = FIRST_TIME + HOUR * HOURS_APART * sample;
     for (int driver = 0; driver < DRIVERS; driver++) {
       buf_print(out, "%d,", FIRST_DRIVER + driver);
       put_time(time, out);
@@ -113,7 +113,7 @@ static void make_orders(Buf *out)
   for (int order = 0; order < ORDERS; order++) {
     // The last driver is one that has no history.
     buf_print(out, "%d,%u,", order + 1, FIRST_DRIVER + next_number(&state, DRIVERS + 1));
-    put_time(FIRST_TIME + order * 8 * HOUR + next_number(&state, 3600) * INT64_C(1000000), out);
+    put_time(FIRST_TIME + HOUR * 8 * order + next_number(&state, 3600) * INT64_C(1000000), out);
     buf_print(out, ",%s\n", next_number(&state, 3) ? "true" : "false");
   }
 }

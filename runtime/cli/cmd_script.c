@@ -1,5 +1,7 @@
 // run and lua: scripts.
 
+#include <stdlib.h>
+
 #include "cli/commands.h"
 #include "host/host.h"
 
@@ -10,6 +12,10 @@ static bool run_script(Args *args)
   char **arguments = arena_zalloc(args->arena, count + 1, sizeof(*arguments));
   for (size_t i = 0; i < count; i++) {
     arguments[i] = arena_text(args->arena, slice_text(args->arguments[i + 1]));
+  }
+  const char *store = args_value(args, "store");
+  if (store) {
+    setenv("TIDEMARK_STORE", store, 1);  // where a script's own tidemark.open looks
   }
   args->status = host_run(script, arguments, count);
   return true;

@@ -2,6 +2,7 @@
 
 local cli = require 'spec.support.cli'
 local process = require 'spec.support.process'
+local server = require 'spec.support.server'
 local workspace = require 'spec.support.workspace'
 
 local function read(path)
@@ -300,6 +301,29 @@ feature_view 'facts' {
     assert.same('007,1,nan,PRESENT,2025-01-01T00:00:00Z', printed[2])
     assert.same('"a,b",1,,NULL_VALUE,2025-01-01T00:00:00Z', printed[3])
     assert.same(',1,,NOT_FOUND,', printed[6])
+  end)
+
+  it('are the same from a server', function()
+    local serving = server.start(space.folder)
+    finally(function()
+      serving:stop()
+    end)
+    local function ask_server(...)
+      return cli.must({ 'get-online-features', KEYS[1], KEYS[2], KEYS[3], KEYS[4], '--connect',
+        serving.address, ... })
+    end
+    for _, format in ipairs({ 'table', 'csv', 'json' }) do
+      local wanted = { 'facts:*', '--statuses', '--event-timestamps', '--format', format }
+      assert.same(ask(unpack(wanted)), ask_server(unpack(wanted)))
+    end
+    local result = cli.run({ 'get-online-features', '-f', 'facts:rate', '-e', 'kode=x', '-e',
+      'branch=1', '--connect', serving.address })
+    assert.same(1, result.status)
+    assert.matches('entities.kode', result.stderr, 1, true)
+    assert.same(0, serving:stop())
+    result = cli.run({ 'entities', 'list', '--connect', serving.address })
+    assert.same(1, result.status)
+    assert.matches(serving.address, result.stderr, 1, true)
   end)
 
   it('refuse a key of a wrong type before they are asked for', function()
