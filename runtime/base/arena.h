@@ -15,7 +15,7 @@ typedef struct {
 void *arena_alloc(Arena *arena, size_t size);  // 16-byte aligned, not zeroed, never NULL
 void *arena_zalloc(Arena *arena, size_t count, size_t size);
 char *arena_print(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *arena_text(Arena *arena, Slice bytes);     // NUL-terminated copy
+char *arena_text(Arena *arena, Slice bytes);  // NUL-terminated copy
 Slice arena_copy(Arena *arena, Slice bytes);
 void arena_reset(Arena *arena);   // forgets everything, keeps one block
 void arena_deinit(Arena *arena);  // frees everything; the arena is empty again

@@ -253,7 +253,8 @@ bool clock_parse(Slice text, Time *time, Error *err)
 size_t clock_print(Time time, char *out)
 {
   int64_t seconds = floor_div(time, US_PER_S);
-  int64_t microsecond = time - seconds * US_PER_S;
+  int64_t microsecond = time % US_PER_S;  // not by multiplying back, which may leave int64
+  microsecond += microsecond < 0 ? US_PER_S : 0;
   int64_t days = floor_div(seconds, S_PER_DAY);
   int64_t rest = seconds - days * S_PER_DAY;
   int64_t year;

@@ -40,7 +40,7 @@ bool clock_parse_duration(Slice text, int64_t *microseconds, Error *err);
 // Shortest sum of units that parses back to the same duration.
 size_t clock_print_duration(int64_t microseconds, char *out);
 
-Time clock_now(void);             // wall clock, UTC
+Time clock_now(void);  // wall clock, UTC
 uint64_t clock_monotonic_ns(void);
 
 // a + b and a - b, held at TIME_MIN and TIME_MAX: for bounds, never for stored times.

@@ -5,6 +5,6 @@
 #include <stddef.h>
 
 void *mem_alloc(size_t size);
-void *mem_zalloc(size_t count, size_t size);             // zeroed; aborts when count*size overflows
-void *mem_realloc(void *old, size_t count, size_t size); // aborts when count*size overflows
+void *mem_zalloc(size_t count, size_t size);  // zeroed; aborts when count*size overflows
+void *mem_realloc(void *old, size_t count, size_t size);  // aborts when count*size overflows
 char *mem_strdup(const char *text);

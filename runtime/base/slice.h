@@ -1,6 +1,6 @@
 #pragma once
-// Borrowed bytes. A slice owns nothing: it is valid until its owner moves, and the header of whoever
-// returns one says who that is.
+// Borrowed bytes. A slice owns nothing: it is valid until its owner moves, and the header of
+// whoever returns one says who that is.
 
 #include <stdbool.h>
 #include <stddef.h>

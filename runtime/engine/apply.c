@@ -6,6 +6,15 @@
 
 enum { SWEEP_ROWS = 20000 };  // online rows deleted in one transaction
 
+// What is going to be stored must be readable again: bounds that only the decoder knows are met
+// here.
+static bool check_catalog(Slice catalog, uint64_t generation, Error *err)
+{
+  Catalog *decoded = catalog_decode(catalog, generation, err);
+  catalog_unref(decoded);
+  return decoded != NULL;
+}
+
 // What is applied now; generation 0 and empty slices when nothing is.
 static bool read_current(Engine *engine, Generation *current, Arena *arena, Error *err)
 {
@@ -57,6 +66,9 @@ static bool decide(Engine *engine, Decision *decision, ApplyResult *result, Aren
   }
   if (!host_plan(decision->current.catalog, decision->declared.catalog, &decision->plan, arena,
                  err)) {
+    return false;
+  }
+  if (!check_catalog(decision->plan.catalog, result->generation + 1, err)) {
     return false;
   }
   result->changes = decision->plan.changes;
