@@ -124,7 +124,9 @@ static bool take_texts(const Parameter *parameter, Slice raw, uint32_t count, Mp
 static bool take_time(const Parameter *parameter, const MpToken *token, Time *time, Error *err)
 {
   if (is_text(token)) {
-    return clock_parse(token->bytes, time, err);
+    Error bad = {0};
+    return clock_parse(token->bytes, time, &bad)
+           || error_set(err, ERR_INVALID, "%s", bad.message);
   }
   if (token->kind != MP_INT) {
     return wrong_type(parameter, err);
