@@ -43,7 +43,7 @@ static void print_answer(const Args *args, bool describe, MpReader answer)
   if (describe && args->format == FORMAT_TABLE) {
     print_record(answer, &out, args->arena);
   } else if (describe && args->format == FORMAT_JSON) {
-    print_json_value(answer, &out);
+    print_record_json(answer, &out);
   } else {
     Grid grid = grid_from_records(items, count, args->arena);
     print_grid(&grid, args->format, &out);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cli/result.h"
+
 void print_grid(const Grid *grid, Format format, Buf *out)
 {
   switch (format) {
@@ -61,6 +63,51 @@ void print_grid_csv(const Grid *grid, Buf *out)
     buf_print(out, column + 1 == grid->column_count ? "\n" : "");
   }
   buf_deinit(&name);
+}
+
+static void print_json_field(MpReader *map, Buf *out, Slice *value, bool *time)
+{
+  Slice key = result_take(map);
+  *value = result_take(map);
+  MpReader name = result_reader(key);
+  *time = grid_is_time_name(mp_take(&name).bytes);
+  cell_print_json(key, false, out);
+  buf_print(out, ":");
+}
+
+// A map whose values are printed whole.
+static void print_json_fields(Slice record, Buf *out)
+{
+  MpReader map = result_reader(record);
+  uint32_t count = mp_take(&map).count;
+  for (uint32_t i = 0; i < count; i++) {
+    Slice value;
+    bool time;
+    buf_print(out, i ? "," : "{");
+    print_json_field(&map, out, &value, &time);
+    cell_print_json(value, time, out);
+  }
+  buf_print(out, count ? "}" : "{}");
+}
+
+void print_record_json(MpReader record, Buf *out)
+{
+  MpToken map = mp_take(&record);
+  uint32_t count = map.kind == MP_MAP ? map.count : 0;
+  buf_print(out, "{");
+  for (uint32_t i = 0; i < count; i++) {
+    Slice value;
+    bool time;
+    buf_print(out, i ? "," : "");
+    print_json_field(&record, out, &value, &time);
+    MpReader inner = result_reader(value);
+    if (mp_take(&inner).kind == MP_MAP) {
+      print_json_fields(value, out);
+    } else {
+      cell_print_json(value, time, out);
+    }
+  }
+  buf_print(out, "}\n");
 }
 
 void print_json_value(MpReader value, Buf *out)

@@ -14,6 +14,9 @@ void print_grid_csv(const Grid *grid, Buf *out);    // RFC 4180 with lines ended
 // A map about one thing: its plain fields first, then each list of records as a grid of its own.
 void print_record(MpReader record, Buf *out, Arena *arena);
 
+// The same map as one line of JSON; its times, and those of maps in it, as RFC 3339.
+void print_record_json(MpReader record, Buf *out);
+
 // A whole answer as one line of JSON.
 void print_json_value(MpReader value, Buf *out);
 

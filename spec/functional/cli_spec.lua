@@ -342,7 +342,7 @@ feature_view 'facts' {
 end)
 
 describe('the catalogue', function()
-  local space -- made once: no spec here changes it
+  local space -- made once: no spec here changes what was applied
 
   before_each(function()
     if not space then
@@ -376,6 +376,14 @@ describe('the catalogue', function()
     assert.matches('\nconv_rate +float64 +', view)
     local json = must('feature-views', 'describe', 'driver_hourly_stats', '--format', 'json')
     assert.matches('"name":"driver_hourly_stats"', json, 1, true)
+  end)
+
+  it('prints times as RFC 3339 in every format', function()
+    must('materialize', '2025-01-01', '2025-01-08')
+    local view = must('feature-views', 'describe', 'driver_hourly_stats')
+    assert.matches('\nmaterialized_to +2025%-01%-08T00:00:00Z\n', view)
+    local json = must('feature-views', 'describe', 'driver_hourly_stats', '--format', 'json')
+    assert.matches('"materialized_to":"2025-01-08T00:00:00Z"', json, 1, true)
   end)
 
   it('says what there is instead of an unknown name', function()
