@@ -34,6 +34,7 @@ local MAX_DECLARATIONS = 20000
 ---@field elements table<table, table> what objects made by type words hold
 ---@field types table<table, string> type words and the type they stand for
 ---@field maybe table<string, boolean> names that unreadable text may declare
+---@field unknown_at table<string, boolean> "path:line" of unknown words
 ---@field deferred fun()[] problems found while files run, to be located afterwards
 ---@field problems tidemark.Problem[]
 ---@field problem_count integer
@@ -359,6 +360,8 @@ local function make_environment(loading, words)
       end
       local instead = shapes.unsupported_words[name]
         or (sandbox.refused._G[name] and 'definition files do not have it')
+      local path, line = current_place()
+      loading.unknown_at[(path or '') .. ':' .. (line or '')] = true
       report_here(loading, name, ('unknown word %s%s'):format(schema.quote(name),
         instead and ': ' .. instead or hint(loading, name, word_names(words))))
       return loading.unknown
@@ -433,6 +436,9 @@ local function add_failure(loading, file, failure)
   end
   if not loading.files[path] then
     path, line = file.path, 1
+  end
+  if loading.unknown_at[path .. ':' .. line] and not failure.limit then
+    return -- it comes of the unknown word
   end
   add_file_problem(loading, path, tonumber(line), text)
 end
@@ -532,6 +538,7 @@ function M.load(files, run)
     elements = {},
     types = {},
     maybe = {},
+    unknown_at = {},
     deferred = {},
     problems = {},
     problem_count = 0,

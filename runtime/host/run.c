@@ -12,11 +12,15 @@ typedef struct {
   size_t count;
 } Run;
 
-// The message handler: a traceback behind the error's text.
+// The message handler: a traceback behind the error's text. error(nil) stays silent, as in Lua's own
+// interpreter: it is how scripts leave with status 1 after having said why.
 static int add_traceback(lua_State *L)
 {
+  if (lua_isnoneornil(L, 1)) {
+    return 1;
+  }
   if (!lua_isstring(L, 1)) {
-    if (!lua_isnoneornil(L, 1) && luaL_callmeta(L, 1, "__tostring")) {
+    if (luaL_callmeta(L, 1, "__tostring")) {
       lua_replace(L, 1);
     } else {
       lua_pushfstring(L, "(error value of type %s)", luaL_typename(L, 1));
@@ -95,9 +99,9 @@ int host_run(const char *script, char **arguments, size_t count)
   lua_pushcfunction(L, run_protected);
   lua_pushlightuserdata(L, &run);
   int failed = lua_pcall(L, 1, 0, 1);
-  if (failed) {
+  if (failed && !lua_isnil(L, -1)) {
     const char *message = lua_tostring(L, -1);
-    fprintf(stderr, "tidemark: %s\n", message ? message : "not enough memory");
+    fprintf(stderr, "tidemark: %s\n", message ? message : "an error without a text");
   }
   lua_close(L);
   return failed ? 1 : 0;
