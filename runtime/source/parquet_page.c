@@ -525,7 +525,7 @@ static bool read_values(ParquetPages *pages, const PageHeader *header, Slice byt
 static bool read_dictionary(ParquetPages *pages, const PageHeader *header, size_t header_size,
                             Error *err)
 {
-  Slice bytes;
+  Slice bytes = {0};
   if (!page_bytes(pages, header, header_size, &pages->dictionary_body, &bytes, err)) {
     return false;
   }
@@ -551,7 +551,7 @@ static bool read_dictionary(ParquetPages *pages, const PageHeader *header, size_
 
 static bool read_data(ParquetPages *pages, const PageHeader *header, size_t header_size, Error *err)
 {
-  Slice bytes;
+  Slice bytes = {0};
   pages->page.first_row = pages->next_row;
   pages->page.rows = header->values;
   return page_bytes(pages, header, header_size, &pages->body, &bytes, err)
