@@ -5,8 +5,9 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "join/pages.h"
 
-enum { BLOCK = 256 };
+enum { BLOCK = PLACES_BLOCK };
 
 // The greatest row of a place. Times are in their order-preserving unsigned form (base/bytes.h), in
 // which TIME_NULL is 0: memory of zeros is a set of empty slots.
@@ -19,6 +20,7 @@ _Static_assert(sizeof(Slot) == 16, "four slots per cache line");
 
 struct AsofSlots {
   const Spine *spine;
+  size_t count;  // places of the spine
   AsofRule rule;
   Time first_event;  // rows with event times outside [first_event, last_event] are skipped
   Time last_event;
@@ -41,21 +43,13 @@ typedef struct {
   uint32_t rows[BLOCK];  // positions in the block
   uint32_t keys[BLOCK];
   Time visible[BLOCK];     // first spine time that sees the row
-  uint32_t places[BLOCK];  // where that time stands; the group's end when there is none
+  uint32_t places[BLOCK];  // where that time stands; PLACE_NONE when the group has none
 } Candidates;
 
 void asof_bounds(const Spine *spine, AsofRule rule, Time *oldest, Time *newest)
 {
-  *oldest = TIME_MAX;
-  *newest = TIME_NULL;
-  for (size_t key = 0; key < spine->keys; key++) {
-    uint32_t start = spine->starts[key];
-    uint32_t end = spine->starts[key + 1];
-    if (start < end) {
-      *oldest = spine->times[start] < *oldest ? spine->times[start] : *oldest;
-      *newest = spine->times[end - 1] > *newest ? spine->times[end - 1] : *newest;
-    }
-  }
+  *oldest = spine->places.oldest;
+  *newest = spine->places.newest;
   if (rule.ttl == 0) {
     *oldest = *newest == TIME_NULL ? TIME_MAX : TIME_MIN;
   } else if (*newest != TIME_NULL) {
@@ -68,9 +62,10 @@ AsofSlots *asof_new(const Spine *spine, AsofRule rule)
   assert(rule.ttl >= 0 && rule.delay >= 0);
   AsofSlots *slots = mem_zalloc(1, sizeof(*slots));
   slots->spine = spine;
+  slots->count = spine_places(spine);
   slots->rule = rule;
   slots->rule.delay = rule.known_matters ? rule.delay : 0;
-  slots->slots = mem_zalloc(spine_places(spine), sizeof(Slot));
+  slots->slots = pages_zalloc(slots->count, sizeof(Slot));
 
   Time oldest;
   asof_bounds(spine, rule, &oldest, &slots->newest);
@@ -83,8 +78,8 @@ AsofSlots *asof_new(const Spine *spine, AsofRule rule)
 void asof_free(AsofSlots *slots)
 {
   if (slots) {
-    free(slots->slots);
-    free(slots->created);
+    pages_free(slots->slots, slots->count, sizeof(Slot));
+    pages_free(slots->created, slots->count, sizeof(*slots->created));
     free(slots);
   }
 }
@@ -92,7 +87,7 @@ void asof_free(AsofSlots *slots)
 size_t asof_bytes(const AsofSlots *slots)
 {
   size_t per_place = sizeof(Slot) + (slots->created ? sizeof(*slots->created) : 0);
-  return sizeof(*slots) + spine_places(slots->spine) * per_place;
+  return sizeof(*slots) + slots->count * per_place;
 }
 
 // Rows that any spine row can see, where only event times count. Written without branches: which
@@ -139,48 +134,25 @@ static void select_by_known(const AsofSlots *slots, const AsofBlock *block, size
   out->count = kept;
 }
 
-// First place in [start, end) whose time is at least `time`, or end. The loop has no branch that
-// depends on the times, so the processor runs many searches of a block at once.
-static uint32_t lower_bound(const Time *times, uint32_t start, uint32_t end, Time time)
-{
-  if (start == end) {
-    return end;
-  }
-  uint32_t base = start;
-  uint32_t left = end - start;
-  while (left > 1) {
-    uint32_t half = left / 2;
-    base += times[base + half - 1] < time ? half : 0;
-    left -= half;
-  }
-  return base + (times[base] < time);
-}
-
-// Finds every candidate's place, one step for all rows of the block at a time: what a step needs
-// was prefetched by the one before.
+// Leaves the candidates that a spine row sees, with their slots prefetched.
 static void find_places(const AsofSlots *slots, Candidates *candidates)
 {
-  const uint32_t *starts = slots->spine->starts;
-  const Time *times = slots->spine->times;
-  size_t count = candidates->count;
-  for (size_t i = 0; i < count; i++) {
-    __builtin_prefetch(&starts[candidates->keys[i]]);
-  }
-  for (size_t i = 0; i < count; i++) {
-    uint32_t start = starts[candidates->keys[i]];
-    uint32_t end = starts[candidates->keys[i] + 1];
-    __builtin_prefetch(&times[start + (end - start) / 2]);
-  }
-  for (size_t i = 0; i < count; i++) {
-    uint32_t start = starts[candidates->keys[i]];
-    uint32_t end = starts[candidates->keys[i] + 1];
-    uint32_t place = lower_bound(times, start, end, candidates->visible[i]);
-    candidates->places[i] = place < end ? place : UINT32_MAX;
+  places_find(&slots->spine->places, candidates->count, candidates->keys, candidates->visible,
+              candidates->places);
+  size_t kept = 0;
+  for (size_t i = 0; i < candidates->count; i++) {
+    uint32_t place = candidates->places[i];
+    if (place == PLACE_NONE) {
+      continue;
+    }
     __builtin_prefetch(&slots->slots[place], 1);
     if (slots->created) {
       __builtin_prefetch(&slots->created[place], 1);
     }
+    candidates->rows[kept] = candidates->rows[i];
+    candidates->places[kept++] = place;
   }
+  candidates->count = kept;
 }
 
 static uint64_t created_at(const AsofSlots *slots, size_t place)
@@ -220,16 +192,14 @@ static void offer_all(AsofSlots *slots, const AsofBlock *block, size_t from,
         .created = block->created_times ? bytes_order_i64(block->created_times[row]) : 0,
         .arrival = (block->first_arrival + row) << 1 | deleted,
     };
-    if (candidates->places[i] != UINT32_MAX) {
-      offer(slots, candidates->places[i], rank);
-    }
+    offer(slots, candidates->places[i], rank);
   }
 }
 
 static void need_created(AsofSlots *slots)
 {
   if (!slots->created) {
-    slots->created = mem_zalloc(spine_places(slots->spine), sizeof(*slots->created));
+    slots->created = pages_zalloc(slots->count, sizeof(*slots->created));
   }
 }
 
@@ -243,7 +213,7 @@ void asof_add(AsofSlots *slots, const AsofBlock *block)
     need_created(slots);
   }
 
-  Candidates candidates;
+  Candidates candidates = {.count = 0};
   for (size_t from = 0; from < block->count; from += BLOCK) {
     size_t count = block->count - from < BLOCK ? block->count - from : BLOCK;
     if (known) {
@@ -262,8 +232,7 @@ void asof_merge(AsofSlots *into, const AsofSlots *from)
   if (from->created) {
     need_created(into);
   }
-  size_t places = spine_places(into->spine);
-  for (size_t place = 0; place < places; place++) {
+  for (size_t place = 0; place < into->count; place++) {
     Slot slot = from->slots[place];
     if (slot.event) {
       offer(into, place, (Rank){slot.event, created_at(from, place), slot.arrival});

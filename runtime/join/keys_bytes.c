@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "join/keys.h"
+#include "join/pages.h"
 
 enum { BLOCK = 64, LEAST_CAPACITY = 512 };
 
@@ -20,7 +21,7 @@ typedef struct {
 
 void byte_keys_deinit(ByteKeys *keys)
 {
-  free(keys->entries);
+  pages_free(keys->entries, keys->capacity, sizeof(ByteEntry));
   free(keys->ends);
   buf_deinit(&keys->bytes);
   *keys = (ByteKeys){0};
@@ -71,7 +72,7 @@ static uint64_t load_word(const char *data, size_t size)
 static ByteEntry entry_of(Slice key)
 {
   assert(key.size <= UINT32_MAX);
-  ByteEntry entry = {.number = KEY_NONE, .size = (uint32_t)key.size};
+  ByteEntry entry = {.size = (uint32_t)key.size};
   size_t size = key.size;
   entry.head[0] = load_word(key.data, size);
   if (size > 8) {
@@ -102,15 +103,14 @@ static bool same_key(const ByteKeys *keys, const ByteEntry *entry, const ByteEnt
   if (difference) {
     return false;
   }
-  return key.size <= BYTE_KEY_HEAD || slice_equal(without_prefix(keys, entry->number), key);
+  return key.size <= BYTE_KEY_HEAD || slice_equal(without_prefix(keys, entry->after - 1), key);
 }
 
 // The entry that holds the key, or the free one where it belongs.
 static size_t probe(const ByteKeys *keys, const Wanted *wanted, Slice key)
 {
   size_t at = wanted->home;
-  while (keys->entries[at].number != KEY_NONE
-         && !same_key(keys, &keys->entries[at], &wanted->as, key)) {
+  while (keys->entries[at].after && !same_key(keys, &keys->entries[at], &wanted->as, key)) {
     at = (at + 1) & (keys->capacity - 1);
   }
   return at;
@@ -126,20 +126,17 @@ static Wanted want(const ByteKeys *keys, Slice key)
 
 static void rebuild(ByteKeys *keys, size_t capacity)
 {
-  free(keys->entries);
-  keys->entries = mem_realloc(NULL, capacity, sizeof(ByteEntry));
+  pages_free(keys->entries, keys->capacity, sizeof(ByteEntry));
+  keys->entries = pages_zalloc(capacity, sizeof(ByteEntry));
   keys->capacity = capacity;
-  for (size_t at = 0; at < capacity; at++) {
-    keys->entries[at] = (ByteEntry){.number = KEY_NONE};
-  }
   for (size_t number = 0; number < keys->count; number++) {
     Wanted wanted = want(keys, without_prefix(keys, (uint32_t)number));
     size_t at = wanted.home;
-    while (keys->entries[at].number != KEY_NONE) {  // all keys differ: only a free entry ends it
+    while (keys->entries[at].after) {  // all keys differ: only a free entry ends it
       at = (at + 1) & (capacity - 1);
     }
     keys->entries[at] = wanted.as;
-    keys->entries[at].number = (uint32_t)number;
+    keys->entries[at].after = (uint32_t)number + 1;
   }
 }
 
@@ -164,7 +161,7 @@ static void reserve(ByteKeys *keys, size_t extra)
 static uint32_t number_of(ByteKeys *keys, const Wanted *wanted, Slice key)
 {
   ByteEntry *entry = &keys->entries[probe(keys, wanted, key)];
-  if (entry->number == KEY_NONE) {
+  if (!entry->after) {
     if (keys->prefix) {
       uint8_t size[4];
       assert(keys->prefix == sizeof(size));
@@ -172,11 +169,11 @@ static uint32_t number_of(ByteKeys *keys, const Wanted *wanted, Slice key)
       buf_put(&keys->bytes, size, sizeof(size));
     }
     buf_put_slice(&keys->bytes, key);
-    *entry = wanted->as;
-    entry->number = (uint32_t)keys->count;
     keys->ends[keys->count++] = keys->bytes.size;
+    *entry = wanted->as;
+    entry->after = (uint32_t)keys->count;
   }
-  return entry->number;
+  return entry->after - 1;
 }
 
 static void add_block(ByteKeys *keys, const Slice *wanted, size_t count, uint32_t *numbers)
@@ -213,7 +210,8 @@ static void find_block(const ByteKeys *keys, const Slice *wanted, size_t count, 
   }
   for (size_t i = 0; i < count; i++) {
     if (numbers[i] != KEY_NONE) {
-      numbers[i] = keys->entries[probe(keys, &block[i], wanted[i])].number;
+      // a free entry gives 0 - 1, which is KEY_NONE
+      numbers[i] = keys->entries[probe(keys, &block[i], wanted[i])].after - 1;
     }
   }
 }

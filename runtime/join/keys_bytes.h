@@ -8,8 +8,8 @@
 enum { BYTE_KEY_HEAD = 24 };
 
 typedef struct {
-  uint32_t number;                      // KEY_NONE: the entry is free
-  uint32_t size;                        // bytes of the whole key
+  uint32_t after;                    // one more than the number; 0: the entry is free
+  uint32_t size;                     // bytes of the whole key
   uint64_t head[BYTE_KEY_HEAD / 8];  // first bytes, padded with zeros
 } ByteEntry;
 

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "join/keys.h"
+#include "join/pages.h"
 
 enum { BLOCK = 128, LEAST_CAPACITY = 512 };
 
@@ -13,7 +14,7 @@ _Static_assert(sizeof(IntEntry) == 16, "four entries per cache line");
 
 void int_keys_deinit(IntKeys *keys)
 {
-  free(keys->entries);
+  pages_free(keys->entries, keys->capacity, sizeof(IntEntry));
   free(keys->values);
   *keys = (IntKeys){0};
 }
@@ -33,7 +34,7 @@ static size_t probe(const IntKeys *keys, size_t home, int64_t value)
 {
   const IntEntry *entries = keys->entries;
   size_t at = home;
-  while (entries[at].value != value && entries[at].number != KEY_NONE) {
+  while (entries[at].value != value && entries[at].after) {
     at = (at + 1) & (keys->capacity - 1);
   }
   return at;
@@ -41,19 +42,16 @@ static size_t probe(const IntKeys *keys, size_t home, int64_t value)
 
 static void rebuild(IntKeys *keys, size_t capacity)
 {
-  free(keys->entries);
-  keys->entries = mem_realloc(NULL, capacity, sizeof(IntEntry));
+  pages_free(keys->entries, keys->capacity, sizeof(IntEntry));
+  keys->entries = pages_zalloc(capacity, sizeof(IntEntry));
   keys->capacity = capacity;
-  for (size_t at = 0; at < capacity; at++) {
-    keys->entries[at] = (IntEntry){.number = KEY_NONE};
-  }
   for (size_t number = 0; number < keys->count; number++) {
     int64_t value = keys->values[number];
     size_t at = home_of(keys, value);
-    while (keys->entries[at].number != KEY_NONE) {  // all values differ: only a free entry ends it
+    while (keys->entries[at].after) {  // all values differ: only a free entry ends it
       at = (at + 1) & (capacity - 1);
     }
-    keys->entries[at] = (IntEntry){.value = value, .number = (uint32_t)number};
+    keys->entries[at] = (IntEntry){.value = value, .after = (uint32_t)number + 1};
   }
 }
 
@@ -78,11 +76,11 @@ static void reserve(IntKeys *keys, size_t extra)
 static uint32_t number_of(IntKeys *keys, size_t at, int64_t value)
 {
   IntEntry *entry = &keys->entries[at];
-  if (entry->number == KEY_NONE) {
-    *entry = (IntEntry){.value = value, .number = (uint32_t)keys->count};
+  if (!entry->after) {
     keys->values[keys->count++] = value;
+    *entry = (IntEntry){.value = value, .after = (uint32_t)keys->count};
   }
-  return entry->number;
+  return entry->after - 1;
 }
 
 static void add_block(IntKeys *keys, const int64_t *values, size_t count, uint32_t *numbers)
@@ -117,7 +115,8 @@ static void find_block(const IntKeys *keys, const int64_t *values, size_t count,
     __builtin_prefetch(&keys->entries[homes[i]]);
   }
   for (size_t i = 0; i < count; i++) {
-    numbers[i] = keys->entries[probe(keys, homes[i], values[i])].number;
+    // a free entry gives 0 - 1, which is KEY_NONE
+    numbers[i] = keys->entries[probe(keys, homes[i], values[i])].after - 1;
   }
 }
 

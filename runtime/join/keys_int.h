@@ -7,7 +7,7 @@
 
 typedef struct {
   int64_t value;
-  uint32_t number;  // KEY_NONE: the entry is free
+  uint32_t after;   // one more than the number; 0: the entry is free
   uint32_t unused;  // entries of 16 bytes never cross a cache line
 } IntEntry;
 

@@ -73,6 +73,10 @@ static void sort_group(Rows rows, size_t count, Rows scratch)
   for (size_t from = 0; from < count; from += RUN) {
     sort_run(rows_at(rows, from), smaller(RUN, count - from));
   }
+  if (count <= RUN) {
+    return;
+  }
+  assert(scratch.times && scratch.order);
   Rows from = rows;
   Rows to = scratch;
   for (size_t width = RUN; width < count; width *= 2) {
@@ -163,11 +167,13 @@ bool spine_init(Spine *spine, const uint32_t *numbers, size_t key_count, const T
   spine->order = mem_realloc(NULL, rows, sizeof(*spine->order));
   group_rows(spine, numbers, times);
   sort_groups(spine);
+  places_init(&spine->places, spine->starts, key_count, spine->times);
   return true;
 }
 
 void spine_deinit(Spine *spine)
 {
+  places_deinit(&spine->places);
   free(spine->starts);
   free(spine->times);
   free(spine->order);
@@ -182,5 +188,6 @@ size_t spine_places(const Spine *spine)
 size_t spine_bytes(const Spine *spine)
 {
   return (spine->keys + 1) * sizeof(*spine->starts)
-         + spine->rows * (sizeof(*spine->times) + sizeof(*spine->order));
+         + spine->rows * (sizeof(*spine->times) + sizeof(*spine->order))
+         + places_bytes(&spine->places);
 }

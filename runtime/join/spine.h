@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "join/keys.h"
+#include "join/places.h"
 
 typedef struct {
   size_t rows;       // spine rows, also those that are left out
@@ -17,6 +18,7 @@ typedef struct {
   uint32_t *starts;  // keys + 1 offsets into times and order
   Time *times;       // per group ascending; rows with a null key or time are left out
   uint32_t *order;   // spine row of each place; equal times in the order of the rows
+  Places places;     // where a time stands in its group
 } Spine;
 
 // `numbers` are the rows' key numbers (KEY_NONE: null key), `times` may hold TIME_NULL. False when

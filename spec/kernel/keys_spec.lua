@@ -252,6 +252,18 @@ describe('key sets', function()
     assert.same({ 0, 1 }, add(set, kinds, { { '1', '12' }, { '23', '3' } }, 2))
   end)
 
+  it('tell keys apart that differ in nothing but zeros at their end', function()
+    local set = new_set({ 'string' })
+    local values, wanted = { {} }, {}
+    for first = 0, 199 do
+      for zeros = 0, 24 do
+        wanted[#wanted + 1] = #wanted
+        values[1][#wanted] = ('%03d'):format(first) .. ('\0'):rep(zeros)
+      end
+    end
+    assert.same(wanted, add(set, { 'string' }, values, #wanted))
+  end)
+
   it('give a null key no number, not even where the value was added', function()
     local set = new_set({ 'int64' })
     assert.same({ NONE, 0, NONE }, add(set, { 'int64' }, { { nil, 0, nil } }, 3))

@@ -1,0 +1,235 @@
+#include "join/places.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "join/pages.h"
+
+enum { LANES = 16, COARSE_BITS = 31, LARGE = 32 };  // groups with more than LARGE rows have a grid
+
+// A search under way: the answer lies in [from, to].
+typedef struct {
+  uint32_t from;
+  uint32_t to;
+  int32_t coarse;  // of the time that is looked for
+} Search;
+
+static unsigned bit_width(uint64_t value)
+{
+  return value ? 64u - (unsigned)__builtin_clzll(value) : 0;
+}
+
+static bool is_large(uint32_t rows)
+{
+  return rows > LARGE;
+}
+
+// Bits of a large group's cell numbers: one cell for 16 to 31 rows, if there are as many coarse
+// times.
+static unsigned grid_bits(const Places *places, uint32_t rows)
+{
+  assert(is_large(rows));
+  unsigned bits = bit_width(rows) - 3;
+  return bits < places->bits ? bits : places->bits;
+}
+
+static int32_t coarse_of(const Places *places, Time time)
+{
+  uint64_t after = time > places->oldest ? (uint64_t)time - (uint64_t)places->oldest : 0;
+  return (int32_t)(after >> places->shift);
+}
+
+// Making the index
+// -----------------------------------------------------------------------------------
+
+static void find_span(Places *places)
+{
+  places->oldest = TIME_MAX;
+  places->newest = TIME_NULL;
+  for (size_t key = 0; key < places->keys; key++) {
+    uint32_t start = places->starts[key];
+    uint32_t end = places->starts[key + 1];
+    if (start < end) {
+      Time first = places->times[start];
+      Time last = places->times[end - 1];
+      places->oldest = first < places->oldest ? first : places->oldest;
+      places->newest = last > places->newest ? last : places->newest;
+    }
+  }
+  if (places->count) {
+    unsigned width = bit_width((uint64_t)places->newest - (uint64_t)places->oldest);
+    places->shift = width > COARSE_BITS ? width - COARSE_BITS : 0;
+    places->bits = width - places->shift;
+  }
+}
+
+static void fill_coarse(Places *places)
+{
+  places->coarse = pages_zalloc(places->count + LANES, sizeof(*places->coarse));
+  for (size_t place = 0; place < places->count; place++) {
+    places->coarse[place] = coarse_of(places, places->times[place]);
+  }
+}
+
+// Gives every large group room for its grid.
+static void place_grids(Places *places)
+{
+  places->grids = mem_zalloc(places->keys, sizeof(*places->grids));
+  for (size_t key = 0; key < places->keys; key++) {
+    uint32_t rows = places->starts[key + 1] - places->starts[key];
+    places->grids[key] = (uint32_t)places->cell_count;
+    places->cell_count += is_large(rows) ? ((size_t)1 << grid_bits(places, rows)) + 1 : 0;
+  }
+  places->cells = mem_realloc(NULL, places->cell_count, sizeof(*places->cells));
+}
+
+static void fill_grid(Places *places, size_t key)
+{
+  uint32_t start = places->starts[key];
+  uint32_t end = places->starts[key + 1];
+  unsigned bits = grid_bits(places, end - start);
+  uint32_t *cells = places->cells + places->grids[key];
+  uint32_t next = 0;  // first cell that has no place yet
+  for (uint32_t place = start; place < end; place++) {
+    uint32_t cell = (uint32_t)places->coarse[place] >> (places->bits - bits);
+    while (next <= cell) {
+      cells[next++] = place;
+    }
+  }
+  while (next <= UINT32_C(1) << bits) {
+    cells[next++] = end;
+  }
+}
+
+void places_init(Places *places, const uint32_t *starts, size_t keys, const Time *times)
+{
+  *places = (Places){.starts = starts, .times = times, .keys = keys, .count = starts[keys]};
+  find_span(places);
+  fill_coarse(places);
+  place_grids(places);
+  for (size_t key = 0; key < keys; key++) {
+    if (is_large(starts[key + 1] - starts[key])) {
+      fill_grid(places, key);
+    }
+  }
+}
+
+void places_deinit(Places *places)
+{
+  if (places->coarse) {
+    pages_free(places->coarse, places->count + LANES, sizeof(*places->coarse));
+  }
+  free(places->grids);
+  free(places->cells);
+  *places = (Places){0};
+}
+
+size_t places_bytes(const Places *places)
+{
+  return (places->count + LANES) * sizeof(*places->coarse) + places->keys * sizeof(*places->grids)
+         + places->cell_count * sizeof(*places->cells);
+}
+
+// Searching
+// ------------------------------------------------------------------------------------------
+
+static const uint32_t *cell_of(const Places *places, uint32_t key, Search search)
+{
+  unsigned bits = grid_bits(places, search.to - search.from);
+  return &places->cells[places->grids[key] + ((uint32_t)search.coarse >> (places->bits - bits))];
+}
+
+static void prefetch_ends(const Places *places, Search search)
+{
+  __builtin_prefetch(&places->coarse[search.from]);
+  __builtin_prefetch(&places->coarse[search.from + LANES - 1]);
+}
+
+// Returns whether the search goes on in a grid.
+static bool start_search(const Places *places, uint32_t key, Time time, Search *search)
+{
+  *search = (Search){places->starts[key], places->starts[key + 1], coarse_of(places, time)};
+  if (is_large(search->to - search->from)) {
+    __builtin_prefetch(cell_of(places, key, *search));
+    return true;
+  }
+  prefetch_ends(places, *search);
+  return false;
+}
+
+static void narrow_to_cell(const Places *places, uint32_t key, Search *search)
+{
+  if (is_large(search->to - search->from)) {
+    const uint32_t *cell = cell_of(places, key, *search);
+    search->from = cell[0];
+    search->to = cell[1];
+    prefetch_ends(places, *search);
+  }
+}
+
+// Halves until at most LANES are left, then counts the smaller ones among them. The masks in place
+// of conditions are on purpose: which way a search goes is as good as random, and a wrong guess
+// costs more than the whole step.
+static uint32_t count_smaller(const int32_t *coarse, Search search)
+{
+  uint32_t left = search.to - search.from;
+  const int32_t *at = coarse + search.from;
+  while (left > LANES) {
+    uint32_t half = left / 2;
+    at += half & -(uint32_t)(at[half - 1] < search.coarse);
+    left -= half;
+  }
+  uint32_t smaller = 0;
+  for (uint32_t lane = 0; lane < LANES; lane++) {
+    smaller += (uint32_t)(at[lane] < search.coarse) & (uint32_t)(lane < left);
+  }
+  return (uint32_t)(at - coarse) + smaller;
+}
+
+// First place in [from, to) whose exact time is at least `time`, or `to`.
+static uint32_t lower_bound(const Time *times, uint32_t from, uint32_t to, Time time)
+{
+  while (from < to) {
+    uint32_t middle = from + (to - from) / 2;
+    if (times[middle] < time) {
+      from = middle + 1;
+    } else {
+      to = middle;
+    }
+  }
+  return from;
+}
+
+static uint32_t finish_search(const Places *places, uint32_t key, Time time, Search search)
+{
+  uint32_t end = places->starts[key + 1];
+  uint32_t place = count_smaller(places->coarse, search);
+  if (place < end && places->coarse[place] == search.coarse && places->shift) {
+    place = lower_bound(places->times, place, end, time);
+  }
+  return place < end ? place : PLACE_NONE;
+}
+
+// One step for all searches of the block at a time: what a step reads was prefetched by the one
+// before, so that the waits for memory overlap.
+void places_find(const Places *places, size_t count, const uint32_t *keys, const Time *times,
+                 uint32_t *found)
+{
+  Search searches[PLACES_BLOCK];
+  assert(count <= PLACES_BLOCK);
+  for (size_t i = 0; i < count; i++) {
+    __builtin_prefetch(&places->starts[keys[i]]);
+  }
+  bool any_large = false;
+  for (size_t i = 0; i < count; i++) {
+    any_large |= start_search(places, keys[i], times[i], &searches[i]);
+  }
+  for (size_t i = 0; any_large && i < count; i++) {
+    narrow_to_cell(places, keys[i], &searches[i]);
+  }
+  for (size_t i = 0; i < count; i++) {
+    found[i] = finish_search(places, keys[i], times[i], searches[i]);
+  }
+}
