@@ -6,5 +6,6 @@ bool engine_copy_file(Engine *engine, const char *from, const char *to, uint64_t
 {
   Duck *duck = engine_duck(engine, err);
   Table table = {.path = from};
-  return duck && write_file(duck, to, &table, NULL, NULL, rows, err);
+  Producer nothing = {0};  // no columns are added
+  return duck && write_file(duck, to, &table, NULL, &nothing, rows, err);
 }
