@@ -1,0 +1,200 @@
+-- Contract rule 15: a definition cannot harm the process. Every hostile file here ends in a problem
+-- with its place, and the process goes on to load a good one.
+
+local host = require 'spec.support.host'
+local sandbox = require 'tidemark.sandbox'
+
+local GOOD = "entity 'driver' { keys = { int64 'driver_id' } }"
+
+-- Name, text, the line of the problem, and a part of its message.
+local HOSTILE = {
+  { 'an endless loop', 'local x\nwhile true do end', 2, 'stopped after 100000000 instructions' },
+  { 'an endless goto', '::again::\ngoto again', 2, 'stopped after' },
+  { 'endless tail calls', 'local function f()\n  return f()\nend\nf()', 2, 'stopped after' },
+  {
+    'a pcall that swallows the limit',
+    'while true do\n  pcall(function() while true do end end)\nend',
+    2,
+    'stopped after',
+  },
+  { 'recursion', 'local function f() return 1 + f() end\nf()', 1, 'stack overflow' },
+  {
+    'recursion through gsub',
+    'local f\nf = function() return (("x"):gsub(".", f)) end\nf()',
+    2,
+    'stack overflow',
+  },
+  {
+    'recursion through sort',
+    'local function f() table.sort({ 2, 1 }, f) return true end\nf()',
+    1,
+    'stack overflow',
+  },
+  {
+    'recursion through pcall',
+    'local function f() return pcall(f) end\nwhile true do f() end',
+    nil,
+    'stopped after',
+  },
+  { 'a string that doubles', 'local s = "x"\nwhile true do s = s .. s end', 2, 'of memory' },
+  {
+    'a table that grows',
+    'local t = {}\nwhile true do\n  t[#t + 1] = { {}, {}, {}, {} }\nend',
+    3,
+    'of memory',
+  },
+  {
+    'closures that grow',
+    'local t = {}\nfor i = 1, 1e9 do\n  t[i] = function() return i end\nend',
+    3,
+    'of memory',
+  },
+  {
+    'string.rep that fills memory',
+    'local t = {}\nfor i = 1, 100 do\n  t[i] = ("x"):rep(16000000) .. i\nend',
+    3,
+    'of memory',
+  },
+  { 'string.rep beyond everything', 'local s = ("x"):rep(1e10)', 1, 'more than 16 MiB' },
+  {
+    'a pattern that backtracks',
+    'local s = ("a"):rep(4000)\ns:find((".-"):rep(5) .. "b")',
+    2,
+    'the pattern could take too long',
+  },
+  {
+    'back references that backtrack',
+    '("a"):rep(3000):match("(a*)%1%1b")',
+    1,
+    'the pattern could take too long',
+  },
+  { 'error(nil)', 'local x\nerror(nil)', 2, 'a value of type nil' },
+  { 'error({})', 'error({})', 1, 'a value of type table' },
+  { 'os', 'os.exit(1)', 1, 'unknown word "os"' },
+  { 'io', 'io.open("/etc/passwd")', 1, 'unknown word "io"' },
+  { 'ffi', 'require("ffi").C.abort()', 1, 'unknown word "require"' },
+  { 'load', 'load("x")', 1, 'unknown word "load"' },
+  { 'debug', 'debug.getregistry()', 1, 'unknown word "debug"' },
+  { 'setfenv', 'setfenv(1, {})', 1, 'unknown word "setfenv"' },
+  { 'coroutines', 'coroutine.wrap(function() end)()', 1, 'unknown word "coroutine"' },
+  { 'the metatable of strings', 'getmetatable("").x = 1', 1, 'unknown word "getmetatable"' },
+  { 'string.dump', 'string.dump(function() end)', 1, "field 'dump'" },
+  { 'dump of a string', '("x").dump(function() end)', 1, "field 'dump'" },
+  { 'writing to a library', 'table.insert = nil', 1, 'table cannot be changed' },
+  { 'writing to a type', 'string.format = nil', 1, 'string cannot be changed' },
+  { 'bytecode', '\27LJ\2\0', 1, 'is compiled Lua' },
+  { 'nesting without end', ('('):rep(100000), 1, 'too many syntax levels' },
+  { 'a table that holds itself', 'local t = {}\nt.keys = t\nentity "e" (t)', 3, 'keys' },
+  { 'many results', 'local t = { unpack({}, 1, 1e8) }', 1, 'too many results' },
+  {
+    'many declarations',
+    'for i = 1, 1e6 do\n  entity("e" .. i) { keys = { int64 "x" } }\nend',
+    2,
+    'more than 20000 declarations',
+  },
+  { 'addresses', 'error(tostring({}) .. string.format("%s", print))', 1, 'unknown word "print"' },
+}
+
+describe('rule 15: a hostile definition file', function()
+  for _, row in ipairs(HOSTILE) do
+    local name, text, line, message = unpack(row, 1, 4)
+    it('ends in a problem: ' .. name, function()
+      local loaded = host.load { ['definitions/bad.lua'] = text, ['definitions/good.lua'] = GOOD }
+      assert.is_nil(loaded.catalog)
+      assert.is_true(#loaded.problems >= 1)
+      local found = loaded.lines[1]
+      assert.is_truthy(found:find('^definitions/bad%.lua:' .. (line or '%d+') .. ':%d+: '), found)
+      assert.is_truthy(found:find(message, 1, true), found)
+      assert.same({}, host.load(GOOD).lines)
+    end)
+  end
+
+  it('that calls into C for long is stopped by its processor time', function()
+    local found = host.load('local s = ("a"):rep(4000)\nwhile true do s:find(".-b") end').lines
+    assert.equal(1, #found)
+    assert.is_truthy(found[1]:find('^definitions/a%.lua:2:1: stopped after 5 seconds'), found[1])
+  end)
+
+  it('that makes a million mistakes is answered with a thousand', function()
+    local problems = host.load(
+      'local t = {}\nfor i = 1, 30000 do t[i] = float64("x") end\nfeature_view "v" { features = t }'
+    ).problems
+    assert.equal(1001, #problems)
+    assert.is_truthy(problems[1001].message:find('^%d+ more problems$'))
+  end)
+
+  it('cannot leave anything behind for the next load', function()
+    local first = host.load(GOOD)
+    host.load('x = 1\nlocal s = string\nstring = nil\n' .. GOOD)
+    assert.equal(first.bytes, host.load(GOOD).bytes)
+  end)
+end)
+
+describe('a definition file', function()
+  it('sees the same order of pairs and no addresses, so it gives the same bytes', function()
+    local text = [[
+      local tags = { zeta = 1, alpha = 2, mid = 3, [1] = 'one', [10] = 'ten' }
+      local order = {}
+      for key, value in pairs(tags) do
+        order[#order + 1] = tostring(key) .. '=' .. tostring(value)
+      end
+      local shown = table.concat(order, ' ') .. ' ' .. tostring({}) .. string.format(' %s', {})
+      entity 'e' { keys = { int64 'id' }, doc = shown }
+    ]]
+    local catalog = host.load(text).catalog
+    assert.equal('1=one 10=ten alpha=2 mid=3 zeta=1 table table', catalog.entities[1].doc)
+  end)
+
+  it('has string as a type and as a library', function()
+    local catalog = host.load([[
+      entity 'e' { keys = { string 'id' }, doc = string.upper('a') .. ('b'):rep(2) }
+    ]]).catalog
+    assert.equal('string', catalog.entities[1].keys[1].type)
+    assert.equal('Abb', catalog.entities[1].doc)
+  end)
+
+  it('can use patterns of ordinary cost', function()
+    local catalog = host.load([[
+      local text = 'driver_id, trip_id;  user_id'
+      local found = {}
+      for name in text:gmatch('([%a_][%w_]*)%s*[,;]?%s*') do
+        found[#found + 1] = name
+      end
+      entity 'e' { keys = { int64 'id' }, doc = table.concat(found, '|') }
+    ]]).catalog
+    assert.equal('driver_id|trip_id|user_id', catalog.entities[1].doc)
+  end)
+end)
+
+describe('the allow-list', function()
+  local LIBRARIES = { _G = _G, string = string, table = table, math = math, bit = require 'bit' }
+
+  --- Names that every LuaJIT has, whatever a test runner added to its globals.
+  local function fresh_names(library)
+    local pipe = assert(io.popen("luajit -e 'for k in pairs(" .. library .. ") do print(k) end'"))
+    local names = {}
+    for name in pipe:lines() do
+      names[name] = true
+    end
+    pipe:close()
+    return names
+  end
+
+  for library, items in pairs(LIBRARIES) do
+    it('decides on everything in ' .. library, function()
+      local allowed = {}
+      for _, name in ipairs(sandbox.allowed[library]) do
+        allowed[name] = true
+        assert.is_not_nil(items[name], name .. ' does not exist')
+        assert.is_nil(sandbox.refused[library][name], name .. ' is allowed and refused')
+      end
+      local undecided = {}
+      for name in pairs(fresh_names(library)) do
+        if not allowed[name] and not sandbox.refused[library][name] then
+          undecided[#undecided + 1] = name
+        end
+      end
+      assert.same({}, undecided)
+    end)
+  end
+end)
