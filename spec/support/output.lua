@@ -5,13 +5,28 @@ local pretty = require 'pl.pretty'
 
 local MARKS = { success = '.', pending = 'p', failure = 'F', error = 'E' }
 
+local LINES, WIDTH = 80, 300
+
+-- The beginning of every line, of the first lines: values in a message may be huge.
+local function shorten(message)
+  local lines = {}
+  for line in (message .. '\n'):gmatch('(.-)\n') do
+    if #lines == LINES then
+      lines[#lines + 1] = '...'
+      break
+    end
+    lines[#lines + 1] = #line > WIDTH and line:sub(1, WIDTH) .. '...' or line
+  end
+  return table.concat(lines, '\n  ')
+end
+
 local function print_problem(problem)
   local message = problem.message or 'no message'
   if type(message) ~= 'string' then
     message = pretty.write(message)
   end
   io.write(('\n%s %s\n  %s\n'):format(problem.isError and 'ERROR' or 'FAILED', problem.name,
-    (message:gsub('\n', '\n  '))))
+    shorten(message)))
   if problem.isError and problem.trace and problem.trace.traceback then
     io.write('  ', (problem.trace.traceback:gsub('^\n', ''):gsub('\n', '\n  ')), '\n')
   end
