@@ -21,10 +21,11 @@ local function random_value(depth)
   elseif kind == 2 then
     return math.random(-40, 200)
   elseif kind == 3 then
-    -- Not below int32: the other implementation cuts those off.
+    -- Not below int32, which the other implementation cuts off; nor floats beyond 2^53, which it
+    -- writes as integers.
     return math.max(-2 ^ 31, math.floor((math.random() - 0.5) * 2 ^ math.random(8, 53)))
   elseif kind == 4 then
-    return (math.random() - 0.5) * 10 ^ math.random(-20, 20)
+    return (math.random() - 0.5) * 10 ^ math.random(-20, 12)
   elseif kind <= 7 then
     return ('x'):rep(math.random(0, 40) * (math.random(20) == 1 and 5000 or 1))
   end
