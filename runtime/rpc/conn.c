@@ -393,9 +393,10 @@ void conn_accept(ServerLoop *loop)
 
 void conn_finish(Conn *conn)
 {
-  if (conn->state != CONN_OPEN) {
+  if (conn->state == CONN_CLOSING) {
     return;
   }
+  conn->loop->refused -= conn->state == CONN_REFUSED;
   conn->state = CONN_FINISHING;
   update_reading(conn);
   close_when_finished(conn);
