@@ -57,11 +57,11 @@ static const char *nanoseconds_text(Left *left, const char *name)
     const char *before;
     const char *after;
   } PARTS[] = {
-      {"CASE WHEN epoch_ns(", ") % 1000000000 = 0 THEN strftime("},
-      {"", ", '%Y-%m-%dT%H:%M:%SZ') WHEN epoch_ns("},
-      {"", ") % 1000 = 0 THEN strftime("},
-      {"", ", '%Y-%m-%dT%H:%M:%S.%fZ') ELSE strftime("},
-      {"", ", '%Y-%m-%dT%H:%M:%S.%nZ') END"},
+      {"CASE WHEN epoch_ns(", ") % 1000000000 = 0 THEN strftime(CAST("},
+      {"", " AS TIMESTAMP), '%Y-%m-%dT%H:%M:%SZ') WHEN epoch_ns("},
+      {"", ") % 1000 = 0 THEN strftime(CAST("},
+      {"", " AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%fZ') ELSE replace(CAST("},
+      {"", " AS VARCHAR), ' ', 'T') || 'Z' END"},
   };
   for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]); i++) {
     buf_print(&sql, "%s", PARTS[i].before);
@@ -116,6 +116,11 @@ static void plan_json(Left *left, size_t at, const TableColumn *from, Format out
   if (output == FORMAT_JSON || output == FORMAT_JSONL) {
     as_text(column, around(left, "CAST(", from->name, " AS VARCHAR)"));
     left->verbatim[at] = true;
+  } else if (strcmp(from->type_text, "DOUBLE") == 0) {
+    as_text(column, around(left, "CASE ", from->name,
+                           " ->> '$' WHEN 'NaN' THEN 'nan' WHEN 'Infinity' THEN 'inf' WHEN "
+                           "'-Infinity' THEN '-inf' ELSE "));
+    as_text(column, around(left, column->expression, from->name, " ->> '$' END"));
   } else {
     as_text(column, around(left, "", from->name, " ->> '$'"));
   }
@@ -181,20 +186,26 @@ static bool open_batches(Left *left, Duck *duck, const TableColumn *found, Forma
   return left->reader != NULL;
 }
 
-// JSON has no times: its strings stay strings in Parquet.
-static const char *json_type(const char *type_text)
+// JSON has no times: its strings stay strings in Parquet. Parquet has no 128-bit integers.
+static const char *json_type(Left *left, const char *type_text)
 {
   static const char *const STRINGS[] = {"DATE", "TIME", "UUID", "TIMESTAMP",
                                         "TIMESTAMP WITH TIME ZONE"};
-  bool string = is_one_of(type_text, STRINGS, sizeof(STRINGS) / sizeof(STRINGS[0]));
-  return string ? "VARCHAR" : type_text;
+  if (is_one_of(type_text, STRINGS, sizeof(STRINGS) / sizeof(STRINGS[0]))) {
+    return "VARCHAR";
+  }
+  const char *huge = type_text + starts_with(type_text, "UHUGEINT");
+  if (starts_with(huge, "HUGEINT")) {
+    return arena_print(&left->arena, "DECIMAL(38, 0)%s", huge + strlen("HUGEINT"));
+  }
+  return type_text;
 }
 
 static bool open_stream(Left *left, Duck *duck, const TableColumn *found, Error *err)
 {
   JsonColumn *json = arena_alloc(&left->arena, (left->count + 1) * sizeof(JsonColumn));
   for (size_t i = 0; i < left->count; i++) {
-    json[i] = (JsonColumn){found[i].name, json_type(found[i].type_text)};
+    json[i] = (JsonColumn){found[i].name, json_type(left, found[i].type_text)};
   }
   bool typed = left->files.format == FORMAT_PARQUET;
   Buf sql = {0};

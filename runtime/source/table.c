@@ -240,11 +240,11 @@ static void put_exact_columns(Buf *sql, const TableColumn *columns, size_t count
 {
   const char *before = " REPLACE (";
   for (size_t i = 0; i < count; i++) {
-    if (strcmp(columns[i].type_text, "HUGEINT") == 0
-        || strcmp(columns[i].type_text, "UHUGEINT") == 0) {
+    const char *type = columns[i].type_text + (columns[i].type_text[0] == 'U');
+    if (strncmp(type, "HUGEINT", strlen("HUGEINT")) == 0) {
       buf_print(sql, "%sCAST(", before);
       duck_put_name(sql, columns[i].name);
-      buf_print(sql, " AS DECIMAL(38, 0)) AS ");
+      buf_print(sql, " AS DECIMAL(38, 0)%s) AS ", type + strlen("HUGEINT"));
       duck_put_name(sql, columns[i].name);
       before = ", ";
     }

@@ -26,6 +26,7 @@ typedef struct {
   Feed left_feed;
   Feed right;
   bool has_left;
+  bool has_right;  // false: nothing is appended
   // Text and msgpack.
   int file;
   Buf out;
@@ -99,17 +100,16 @@ static bool publish(Writer *writer, Error *err)
 // How many rows both sides have ready; 0 when both have ended.
 static bool next_part(Writer *writer, size_t *count, Error *err)
 {
-  size_t right;
-  if (!feed_available(&writer->right, &right, err)) {
+  size_t right = 0;
+  size_t left = 0;
+  *count = 0;
+  if ((writer->has_right && !feed_available(&writer->right, &right, err))
+      || (writer->has_left && !feed_available(&writer->left_feed, &left, err))) {
     return false;
   }
-  *count = right;
-  if (!writer->has_left) {
+  if (!writer->has_left || !writer->has_right) {
+    *count = left + right;
     return true;
-  }
-  size_t left;
-  if (!feed_available(&writer->left_feed, &left, err)) {
-    return false;
   }
   if ((left == 0) != (right == 0)) {
     return error_set(err, ERR_INTERNAL, "%s rows were produced than the table has",
@@ -316,7 +316,7 @@ static bool put_rows(Writer *writer, const Producer *producer, Error *err)
         return false;
       }
     }
-    writer->right.at += count;
+    writer->right.at += writer->has_right ? count : 0;
     writer->left_feed.at += writer->has_left ? count : 0;
   }
 }
@@ -379,7 +379,7 @@ static bool write_parquet(Writer *writer, const Producer *producer, Error *err)
       .stream_columns = writer->left.stream ? writer->left.count : 0,
       .stream_types = writer->left.stream_types,
       .left = writer->left.reader ? &writer->left_feed : NULL,
-      .right = &writer->right,
+      .right = writer->has_right ? &writer->right : NULL,
   };
   int number;
   if (!rows_lend(writer->duck, &source, &number, err)) {
@@ -432,6 +432,7 @@ static bool open_sides(Writer *writer, const Table *left, const Passthrough *pas
                          .types = producer->types,
                          .count = producer->count};
   writer->has_left = left != NULL;
+  writer->has_right = producer->count > 0;
   if (left && !left_open(&writer->left, writer->duck, left, writer->format, passthrough, err)) {
     return false;
   }

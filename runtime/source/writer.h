@@ -24,8 +24,9 @@ typedef struct {
 
 // Writes the rows of `left` (NULL: none) in order, all its columns untouched whatever their type,
 // each with the produced row of the same position appended. The producer must give as many rows as
-// `left` has. CSV columns are passed on as the text they are; into a typed format with the
-// narrowest type that holds every value of the column exactly and prints back the same (so "007"
-// stays text).
+// `left` has; one without columns appends nothing and is not asked. CSV columns are passed on as
+// the text they are; into a typed format with the narrowest type that holds every value of the
+// column with all its digits ("1.50" may become 1.5, but "007" stays text; see narrow.h). Relative
+// paths start where the Duck's do.
 bool write_file(Duck *duck, const char *path, const Table *left, const Passthrough *passthrough,
                 const Producer *producer, uint64_t *rows, Error *err);
