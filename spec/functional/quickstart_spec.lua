@@ -92,4 +92,12 @@ describe('the project that ships', function()
     assert.matches('driver_id +1001 +4242', table_text)
     assert.matches('avg_daily_trips +%d+ +NOT_FOUND', table_text)
   end)
+
+  it('answers the Lua client', function()
+    cli.must({ 'materialize', '2021-01-01', '2021-08-25', '-C', p.folder, '--quiet' })
+    local script = assert(require('luv').fs_realpath('examples/clients/lua/client.lua'))
+    local table_text = cli.must({ 'run', script, s.address, 'driver_ranking',
+      'driver_id=1001,4242', '2021-08-25' })
+    assert.matches('avg_daily_trips +%d+ +NOT_FOUND', table_text)
+  end)
 end)
