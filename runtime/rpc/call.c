@@ -125,8 +125,7 @@ static bool take_time(const Parameter *parameter, const MpToken *token, Time *ti
 {
   if (is_text(token)) {
     Error bad = {0};
-    return clock_parse(token->bytes, time, &bad)
-           || error_set(err, ERR_INVALID, "%s", bad.message);
+    return clock_parse(token->bytes, time, &bad) || error_set(err, ERR_INVALID, "%s", bad.message);
   }
   if (token->kind != MP_INT) {
     return wrong_type(parameter, err);

@@ -136,7 +136,7 @@ static void flush(Conn *conn)
     write_later(conn, written < 0 ? 0 : (size_t)written);
   }
   buf_reset(&loop->reply);
-  if (loop->reply.capacity > 4 * LOOP_REPLY_SIZE) {
+  if (loop->reply.capacity > LOOP_REPLY_KEEP) {
     buf_deinit(&loop->reply);
   }
   if (conn->waiting > loop->limits.max_output) {

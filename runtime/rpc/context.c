@@ -10,7 +10,7 @@
 
 static void drop_plans(CallContext *context)
 {
-  for (size_t i = 0; i < 2 * CONTEXT_PLANS; i++) {
+  for (size_t i = 0; i < CONTEXT_PLACES; i++) {
     if (context->plans[i].plan) {
       online_plan_free(context->plans[i].plan);
       context->plans[i] = (CachedPlan){0};
@@ -133,7 +133,7 @@ void call_batch_end(CallContext *context)
 // The place of a key: where it is, or where it belongs. There are always free places.
 static CachedPlan *plan_place(CallContext *context, Slice key, uint64_t hash)
 {
-  size_t mask = 2 * CONTEXT_PLANS - 1;
+  size_t mask = CONTEXT_PLACES - 1;
   size_t place = hash & mask;
   while (context->plans[place].plan
          && (context->plans[place].hash != hash || !slice_equal(context->plans[place].key, key))) {

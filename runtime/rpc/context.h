@@ -7,6 +7,7 @@
 
 enum {
   CONTEXT_PLANS = 256,            // resolved requests kept; one more forgets them all
+  CONTEXT_PLACES = 512,           // of the table that finds them; always half of them are free
   CONTEXT_PLAN_BYTES = 16 << 20,  // of what they point to, left-overs of failed ones included
 };
 
@@ -24,14 +25,14 @@ struct CallContext {
   Engine *engine;
   CallOrigin origin;
   CallLimits limits;
-  uint64_t started;                     // clock_monotonic_ns
-  Arena arena;                          // of the call under way
-  DbRead *read;                         // NULL until something was applied
-  bool reading;                         // the transaction is open
-  bool batch;                           // it is kept open between calls
-  Catalog *catalog;                     // NULL until it is first needed
-  uint64_t snapshot;                    // of the store, that `catalog` was read from
-  CachedPlan plans[2 * CONTEXT_PLANS];  // open addressing; a free place has no plan
+  uint64_t started;                  // clock_monotonic_ns
+  Arena arena;                       // of the call under way
+  DbRead *read;                      // NULL until something was applied
+  bool reading;                      // the transaction is open
+  bool batch;                        // it is kept open between calls
+  Catalog *catalog;                  // NULL until it is first needed
+  uint64_t snapshot;                 // of the store, that `catalog` was read from
+  CachedPlan plans[CONTEXT_PLACES];  // open addressing; a free place has no plan
   size_t plan_count;
   Arena plan_arena;  // what plans and their keys point to
   Buf key;           // scratch: the key being looked up

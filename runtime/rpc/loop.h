@@ -11,6 +11,7 @@
 enum {
   LOOP_READ_SIZE = 64 << 10,  // bytes of one read
   LOOP_REPLY_SIZE = 1 << 20,  // answers gathered before they are written in any case
+  LOOP_REPLY_KEEP = 4 << 20,  // capacity of that buffer that is not given back
   LOOP_TICK_MS = 500,         // how often silent connections are looked for
   LOOP_LINGER_MS = 2000,      // a refused peer may take this long to read why
   LOOP_DRAIN_MS = 5000,       // and the last answers of a stopping server this long to be taken

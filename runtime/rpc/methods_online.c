@@ -61,6 +61,29 @@ static bool wrong_roles(Error *err)
   return error_at(err, "roles");
 }
 
+// The keys of one role: { key = column }.
+static bool take_role(Slice role, MpReader *reader, RoleList *roles, Arena *arena, Error *err)
+{
+  MpToken keys = mp_take(reader);
+  if (keys.kind != MP_MAP) {
+    return wrong_roles(err);
+  }
+  const char *name = arena_text(arena, role);
+  for (uint32_t i = 0; i < keys.count; i++) {
+    MpToken key = mp_take(reader);
+    if (!is_text(&key)) {
+      return wrong_roles(err);
+    }
+    MpToken column = mp_take(reader);
+    if (!is_text(&column)) {
+      return wrong_roles(err);
+    }
+    add_role(roles, (RoleKey){name, arena_text(arena, key.bytes), arena_text(arena, column.bytes)},
+             arena);
+  }
+  return true;
+}
+
 // { role = { key = column } }, copied to the arena.
 static bool take_roles(Slice raw, RoleList *roles, Arena *arena, Error *err)
 {
@@ -68,19 +91,8 @@ static bool take_roles(Slice raw, RoleList *roles, Arena *arena, Error *err)
   MpToken map = mp_take(&reader);
   for (uint32_t i = 0; i < map.count; i++) {
     MpToken role = mp_take(&reader);
-    MpToken keys = {.kind = MP_NIL};
-    if (!is_text(&role) || (keys = mp_take(&reader)).kind != MP_MAP) {
+    if (!is_text(&role) || !take_role(role.bytes, &reader, roles, arena, err)) {
       return wrong_roles(err);
-    }
-    for (uint32_t k = 0; k < keys.count; k++) {
-      MpToken key = mp_take(&reader);
-      MpToken column = {.kind = MP_NIL};
-      if (!is_text(&key) || (column = mp_take(&reader), !is_text(&column))) {
-        return wrong_roles(err);
-      }
-      RoleKey item = {arena_text(arena, role.bytes), arena_text(arena, key.bytes),
-                      arena_text(arena, column.bytes)};
-      add_role(roles, item, arena);
     }
   }
   return true;
@@ -165,17 +177,23 @@ static OnlinePlan *resolve(Call *call, const GetOnlineFeaturesParams *params, Er
                          roles.count, params->full_feature_names, err);
 }
 
+static void put_part(Buf *key, Slice part)
+{
+  buf_put(key, &part.size, sizeof(part.size));
+  if (part.data) {
+    buf_put_slice(key, part);
+  }
+}
+
 // Everything that decides the plan, one thing after the other.
 static Slice plan_key(CallContext *context, const GetOnlineFeaturesParams *params)
 {
   Buf *key = &context->key;
   buf_reset(key);
   buf_put_byte(key, params->full_feature_names);
-  uint64_t sizes[2] = {params->service.size, params->features.raw.size};
-  buf_put(key, sizes, sizeof(sizes));
-  buf_put_slice(key, params->service);
-  buf_put_slice(key, params->features.raw);
-  buf_put_slice(key, params->roles.raw);
+  put_part(key, params->service);
+  put_part(key, params->features.raw);
+  put_part(key, params->roles.raw);
   return buf_slice(key);
 }
 

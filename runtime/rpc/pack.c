@@ -162,17 +162,20 @@ static bool is_text(const MpToken *token)
   return token->kind == MP_STR || token->kind == MP_BIN;
 }
 
+// Codes of a newer server are errors of an unknown kind here.
 static ErrorCode known_code(const MpToken *token)
 {
-  switch (token->kind == MP_INT ? token->integer : 0) {
-#define X(code, number, name, exit_status) \
-  case number:                             \
-    return number ? code : ERR_INTERNAL;
-    ERROR_CODES(X)
+  static const ErrorCode KNOWN[] = {
+#define X(code, number, name, exit_status) (code),
+      ERROR_CODES(X)
 #undef X
-  default:
-    return ERR_INTERNAL;
+  };
+  for (size_t i = 1; i < sizeof(KNOWN) / sizeof(*KNOWN); i++) {
+    if (token->kind == MP_INT && token->integer == (int64_t)KNOWN[i]) {
+      return KNOWN[i];
+    }
   }
+  return ERR_INTERNAL;
 }
 
 static void read_where(MpReader details, Error *err)
