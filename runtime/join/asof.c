@@ -9,14 +9,15 @@
 
 enum { BLOCK = PLACES_BLOCK };
 
-// The greatest row of a place. Times are in their order-preserving unsigned form (base/bytes.h), in
-// which TIME_NULL is 0: memory of zeros is a set of empty slots.
-typedef struct {
-  uint64_t event;    // 0: no row
-  uint64_t arrival;  // arrival << 1 | deleted
-} Slot;
-
-_Static_assert(sizeof(Slot) == 16, "four slots per cache line");
+// The greatest row of a place is kept in two words, or in three where the source has created times:
+// they stand together, so that a row touches one line of the cache. Times are in their
+// order-preserving unsigned form (base/bytes.h), in which TIME_NULL is 0: memory of zeros is a set
+// of empty slots.
+enum {
+  EVENT,    // 0: no row
+  ARRIVAL,  // arrival << 1 | deleted
+  CREATED,
+};
 
 struct AsofSlots {
   const Spine *spine;
@@ -24,10 +25,9 @@ struct AsofSlots {
   AsofRule rule;
   Time first_event;  // rows with event times outside [first_event, last_event] are skipped
   Time last_event;
-  Time newest;  // the greatest spine time
-  Slot *slots;  // one per place of the spine
-  uint64_t
-      *created;  // the same, apart because many sources have no such column: NULL until one has
+  Time newest;      // the greatest spine time
+  uint64_t *words;  // of all places; NULL before the first block
+  size_t width;     // words per place: 2 or 3
 };
 
 // A row on its way to its slot.
@@ -65,7 +65,6 @@ AsofSlots *asof_new(const Spine *spine, AsofRule rule)
   slots->count = spine_places(spine);
   slots->rule = rule;
   slots->rule.delay = rule.known_matters ? rule.delay : 0;
-  slots->slots = pages_zalloc(slots->count, sizeof(Slot));
 
   Time oldest;
   asof_bounds(spine, rule, &oldest, &slots->newest);
@@ -75,19 +74,43 @@ AsofSlots *asof_new(const Spine *spine, AsofRule rule)
   return slots;
 }
 
+static size_t slot_bytes(const AsofSlots *slots)
+{
+  return slots->width * sizeof(*slots->words);
+}
+
 void asof_free(AsofSlots *slots)
 {
   if (slots) {
-    pages_free(slots->slots, slots->count, sizeof(Slot));
-    pages_free(slots->created, slots->count, sizeof(*slots->created));
+    pages_free(slots->words, slots->count, slot_bytes(slots));
     free(slots);
   }
 }
 
 size_t asof_bytes(const AsofSlots *slots)
 {
-  size_t per_place = sizeof(Slot) + (slots->created ? sizeof(*slots->created) : 0);
-  return sizeof(*slots) + slots->count * per_place;
+  return sizeof(*slots) + slots->count * slot_bytes(slots);
+}
+
+// Gives every slot at least `width` words. A source has created times or has none, so it is rare
+// that slots have to be widened when there are rows in them.
+static void need_width(AsofSlots *slots, size_t width)
+{
+  if (slots->width >= width) {
+    return;
+  }
+  uint64_t *words = pages_zalloc(slots->count, width * sizeof(*words));
+  for (size_t place = 0; slots->words && place < slots->count; place++) {
+    memcpy(words + place * width, slots->words + place * slots->width, slot_bytes(slots));
+  }
+  pages_free(slots->words, slots->count, slot_bytes(slots));
+  slots->words = words;
+  slots->width = width;
+}
+
+static uint64_t *slot_at(const AsofSlots *slots, size_t place)
+{
+  return slots->words + place * slots->width;
 }
 
 // Rows that any spine row can see, where only event times count. Written without branches: which
@@ -145,39 +168,40 @@ static void find_places(const AsofSlots *slots, Candidates *candidates)
     if (place == PLACE_NONE) {
       continue;
     }
-    __builtin_prefetch(&slots->slots[place], 1);
-    if (slots->created) {
-      __builtin_prefetch(&slots->created[place], 1);
-    }
+    __builtin_prefetch(slot_at(slots, place), 1);
     candidates->rows[kept] = candidates->rows[i];
     candidates->places[kept++] = place;
   }
   candidates->count = kept;
 }
 
-static uint64_t created_at(const AsofSlots *slots, size_t place)
+static Rank rank_at(const AsofSlots *slots, size_t place)
 {
-  return slots->created ? slots->created[place] : 0;
+  const uint64_t *slot = slot_at(slots, place);
+  return (Rank){slot[EVENT], slots->width > CREATED ? slot[CREATED] : 0, slot[ARRIVAL]};
 }
 
 // Rule 3's order. The arrival decides last; no two rows share one.
-static bool wins(Rank rank, const AsofSlots *slots, size_t place)
+static bool wins(Rank a, Rank b)
 {
-  const Slot *slot = &slots->slots[place];
-  if (rank.event != slot->event) {
-    return rank.event > slot->event;
+  if (a.event != b.event) {
+    return a.event > b.event;
   }
-  uint64_t created = created_at(slots, place);
-  return rank.created != created ? rank.created > created : rank.arrival > slot->arrival;
+  return a.created != b.created ? a.created > b.created : a.arrival > b.arrival;
 }
 
 static void offer(AsofSlots *slots, size_t place, Rank rank)
 {
-  if (wins(rank, slots, place)) {
-    slots->slots[place] = (Slot){rank.event, rank.arrival};
-    if (slots->created) {
-      slots->created[place] = rank.created;
-    }
+  uint64_t *slot = slot_at(slots, place);
+  // Usually the event time decides: what stands behind it may lie in another line of the cache.
+  if (rank.event < slot[EVENT]
+      || (rank.event == slot[EVENT] && !wins(rank, rank_at(slots, place)))) {
+    return;
+  }
+  slot[EVENT] = rank.event;
+  slot[ARRIVAL] = rank.arrival;
+  if (slots->width > CREATED) {
+    slot[CREATED] = rank.created;
   }
 }
 
@@ -196,22 +220,13 @@ static void offer_all(AsofSlots *slots, const AsofBlock *block, size_t from,
   }
 }
 
-static void need_created(AsofSlots *slots)
-{
-  if (!slots->created) {
-    slots->created = pages_zalloc(slots->count, sizeof(*slots->created));
-  }
-}
-
 void asof_add(AsofSlots *slots, const AsofBlock *block)
 {
   assert(block->first_arrival + block->count <= UINT64_C(1) << 63);
   AsofRule rule = slots->rule;
   bool known = block->created_times || rule.delay > 0;
   known = known && (rule.known_matters || rule.as_of_created != TIME_MAX);
-  if (block->created_times) {
-    need_created(slots);
-  }
+  need_width(slots, block->created_times ? CREATED + 1 : CREATED);
 
   Candidates candidates = {.count = 0};
   for (size_t from = 0; from < block->count; from += BLOCK) {
@@ -229,18 +244,16 @@ void asof_add(AsofSlots *slots, const AsofBlock *block)
 void asof_merge(AsofSlots *into, const AsofSlots *from)
 {
   assert(into->spine == from->spine);
-  if (from->created) {
-    need_created(into);
-  }
-  for (size_t place = 0; place < into->count; place++) {
-    Slot slot = from->slots[place];
-    if (slot.event) {
-      offer(into, place, (Rank){slot.event, created_at(from, place), slot.arrival});
+  need_width(into, from->width);
+  for (size_t place = 0; from->words && place < from->count; place++) {
+    Rank rank = rank_at(from, place);
+    if (rank.event) {
+      offer(into, place, rank);
     }
   }
 }
 
-static void put_match(const AsofMatches *matches, AsofRule rule, size_t row, Time time, Slot winner)
+static void put_match(const AsofMatches *matches, AsofRule rule, size_t row, Time time, Rank winner)
 {
   Time event = bytes_unorder_i64(winner.event);
   uint8_t status = STATUS_PRESENT;
@@ -261,13 +274,10 @@ static void finish_group(const AsofSlots *slots, size_t start, size_t end,
                          const AsofMatches *matches)
 {
   const Spine *spine = slots->spine;
-  Slot best = {0};
-  uint64_t best_created = 0;
+  Rank best = {0};
   for (size_t place = start; place < end; place++) {
-    if (!wins((Rank){best.event, best_created, best.arrival}, slots, place)) {
-      best = slots->slots[place];
-      best_created = created_at(slots, place);
-    }
+    Rank here = rank_at(slots, place);
+    best = wins(here, best) ? here : best;
     put_match(matches, slots->rule, spine->order[place], spine->times[place], best);
   }
 }
@@ -280,7 +290,7 @@ void asof_finish(const AsofSlots *slots, AsofMatches *matches)
     matches->event_times[row] = TIME_NULL;
   }
   memset(matches->statuses, STATUS_NOT_FOUND, spine->rows);
-  for (size_t key = 0; key < spine->keys; key++) {
+  for (size_t key = 0; slots->words && key < spine->keys; key++) {
     finish_group(slots, spine->starts[key], spine->starts[key + 1], matches);
   }
 }

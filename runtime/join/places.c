@@ -169,9 +169,23 @@ static void narrow_to_cell(const Places *places, uint32_t key, Search *search)
   }
 }
 
-// Halves until at most LANES are left, then counts the smaller ones among them. The masks in place
-// of conditions are on purpose: which way a search goes is as good as random, and a wrong guess
-// costs more than the whole step.
+// How many of the first `left` of LANES ascending times are smaller. Vectors of the compiler's
+// kind: four comparisons at once on every machine it knows.
+static uint32_t count_lanes(const int32_t *at, int32_t left, int32_t coarse)
+{
+  typedef int32_t Four __attribute__((vector_size(16)));
+  static const Four FIRST = {0, 1, 2, 3};
+  Four smaller = {0};
+  for (int32_t lane = 0; lane < LANES; lane += 4) {
+    Four four;
+    memcpy(&four, at + lane, sizeof(four));
+    smaller -= (four < coarse) & (FIRST < left - lane);  // a true lane is -1
+  }
+  return (uint32_t)(smaller[0] + smaller[1] + smaller[2] + smaller[3]);
+}
+
+// Halves until at most LANES are left, then counts. The mask in place of a condition is on purpose:
+// which way a search goes is as good as random, and a wrong guess costs more than the whole step.
 static uint32_t count_smaller(const int32_t *coarse, Search search)
 {
   uint32_t left = search.to - search.from;
@@ -181,11 +195,7 @@ static uint32_t count_smaller(const int32_t *coarse, Search search)
     at += half & -(uint32_t)(at[half - 1] < search.coarse);
     left -= half;
   }
-  uint32_t smaller = 0;
-  for (uint32_t lane = 0; lane < LANES; lane++) {
-    smaller += (uint32_t)(at[lane] < search.coarse) & (uint32_t)(lane < left);
-  }
-  return (uint32_t)(at - coarse) + smaller;
+  return (uint32_t)(at - coarse) + count_lanes(at, (int32_t)left, search.coarse);
 }
 
 // First place in [from, to) whose exact time is at least `time`, or `to`.
