@@ -431,7 +431,7 @@ local function add_failure(loading, file, failure)
     path, line, text = failure.file, failure.line, failure.message
   end
   text = text:gsub('^lua/tidemark/[%w_/]+%.lua:%d+: ', '')
-  if text:find('^stack overflow') or text:find('^error in error handling') then
+  if text == 'stack overflow' or text:find('^error in error handling') then
     text = 'stack overflow: the functions call each other too deeply'
   end
   if not loading.files[path] then

@@ -85,6 +85,7 @@ M.refused = {
 }
 
 local MAX_REPEAT = 16 * 1024 * 1024 -- bytes of string.rep's result
+local MAX_NESTED = 100
 local MAX_PATTERN_STEPS = 5e7 -- about a second
 
 local original = {}
@@ -172,9 +173,36 @@ local function safe_gmatch(subject, pattern)
   return original.string.gmatch(subject, pattern)
 end
 
+local nested = 0 -- calls from C back into a definition file that are going on
+
+local function leave_nested(ok, ...)
+  nested = nested - 1
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+--- Calls a function of C that calls back. Every level takes a stretch of the thread's stack, far
+--- more than a call in Lua does.
+local function call_nested(name, callee, ...)
+  if nested == MAX_NESTED then
+    error(('stack overflow: %s calls itself %d times'):format(name, MAX_NESTED), 3)
+  end
+  nested = nested + 1
+  return leave_nested(pcall(callee, ...))
+end
+
 local function safe_gsub(subject, pattern, replacement, limit)
   guard_pattern('gsub', subject, pattern)
-  return gsub(subject, pattern, replacement, limit)
+  if type(replacement) ~= 'function' then
+    return gsub(subject, pattern, replacement, limit)
+  end
+  return call_nested('string.gsub', gsub, subject, pattern, replacement, limit)
+end
+
+local function safe_sort(items, less)
+  return call_nested('table.sort', original.table.sort, items, less)
 end
 
 -- Order -------------------------------------------------------------------------------------------
@@ -229,6 +257,7 @@ local REPLACED = {
     match = safe_match,
     rep = safe_rep,
   },
+  table = { sort = safe_sort },
 }
 
 local function copy_library(name)
@@ -269,13 +298,14 @@ function M.library()
   return globals, copy_library('string')
 end
 
---- Makes `("x"):method()` use the given functions; returns what undoes it.
+--- Makes `("x"):method()` use the given functions, for one file; returns what undoes it.
 ---@param string_library table
 ---@return fun() restore
 function M.lock_strings(string_library)
   local meta = debug.getmetatable('')
   local index = meta.__index
   meta.__index = string_library
+  nested = 0
   return function()
     meta.__index = index
   end

@@ -49,13 +49,16 @@ static int note_error(lua_State *L)
   return 1;
 }
 
-// Which limit ended a call, LIMIT_NONE for an ordinary error.
-static int ended_by(const StateLimits *limits, int status)
+// Which limit ended a call, LIMIT_NONE for an ordinary error; the error is on top of the stack. A
+// file may have caught the refusal of memory and raised it again.
+static int ended_by(lua_State *L, const StateLimits *limits, int status)
 {
-  if (limits->reached == LIMIT_INSTRUCTIONS || limits->reached == LIMIT_TIME) {
-    return limits->reached;
+  if (!status || limits->reached == LIMIT_INSTRUCTIONS || limits->reached == LIMIT_TIME) {
+    return status ? limits->reached : LIMIT_NONE;
   }
-  return status == LUA_ERRMEM ? LIMIT_MEMORY : LIMIT_NONE;
+  const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  bool memory = status == LUA_ERRMEM || strcmp(message, "not enough memory") == 0;
+  return memory ? LIMIT_MEMORY : LIMIT_NONE;
 }
 
 // Pushes the name and the message of a limit. [-0, +2]
@@ -114,7 +117,7 @@ static int run_chunk(lua_State *L)
   load->limits.memory_limit = HOST_MEMORY_LIMIT;
   state_start_limits(&load->limits, load->instructions_left, RUN_CPU_SECONDS);
   int status = lua_pcall(L, 0, 0, 1);
-  int limit = ended_by(&load->limits, status);
+  int limit = ended_by(L, &load->limits, status);
   load->instructions_left = load->limits.instructions_left;
   load->limits.memory_limit = CHECK_MEMORY;
   int line = load->limits.line;
@@ -198,7 +201,7 @@ static void put_only_problem(HostDefinitions *out, const char *message, Arena *a
 
 static void finish_failed(Load *load, lua_State *L, int status)
 {
-  int limit = ended_by(&load->limits, status);
+  int limit = ended_by(L, &load->limits, status);
   if (limit) {
     put_only_problem(load->out,
                      limit == LIMIT_MEMORY ? "checking what they declare takes too much memory"

@@ -12,8 +12,8 @@ typedef struct {
   size_t count;
 } Run;
 
-// The message handler: a traceback behind the error's text. error(nil) stays silent, as in Lua's own
-// interpreter: it is how scripts leave with status 1 after having said why.
+// The message handler: a traceback behind the error's text. error(nil) stays silent, as in Lua's
+// own interpreter: it is how scripts leave with status 1 after having said why.
 static int add_traceback(lua_State *L)
 {
   if (lua_isnoneornil(L, 1)) {

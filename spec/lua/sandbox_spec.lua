@@ -55,6 +55,20 @@ local HOSTILE = {
     3,
     'of memory',
   },
+  {
+    'memory that is caught and raised again',
+    'local function fill(s) return (s:gsub(".", function() return s:rep(1e6) end)) end\n'
+      .. 'local s = ("x"):rep(16)\nwhile true do\n  s = fill(s)\nend',
+    nil,
+    'of memory',
+  },
+  {
+    'memory inside gsub',
+    'local kept = {}\nlocal s = ("x"):rep(1000):gsub(".", function()\n'
+      .. '  kept[#kept + 1] = ("y"):rep(9e6) .. #kept\nend)',
+    3,
+    'of memory',
+  },
   { 'string.rep beyond everything', 'local s = ("x"):rep(1e10)', 1, 'more than 16 MiB' },
   {
     'a pattern that backtracks',
