@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "engine/naming.h"
 #include "rpc/methods.h"
 #include "rpc/pack.h"
 #include "store/marks.h"
@@ -209,46 +210,37 @@ static void pack_reference(Buf *out, const Reference *reference, Arena *arena)
                           *reference->role ? "@" : "", reference->role, reference->feature->name));
 }
 
-static const RoleKey *find_role(const Service *service, const Reference *reference, const char *key)
+// Adds a column unless it is there. A service needs few, so looking through them is cheap.
+static size_t add_column(Field *columns, size_t count, Field column)
 {
-  const char *role = *reference->role ? reference->role : reference->view->declared.name;
-  for (size_t i = 0; i < service->role_count; i++) {
-    if (strcmp(service->roles[i].role, role) == 0 && strcmp(service->roles[i].key, key) == 0) {
-      return &service->roles[i];
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(columns[i].name, column.name) == 0) {
+      return count;
     }
   }
-  return NULL;
+  columns[count] = column;
+  return count + 1;
 }
 
-// The entity columns that a request for this service has to send, with their types. A service has
-// few views, so looking back for a column that was listed already is cheap enough.
+// The entity columns that a request for this service has to send, with their types.
 static void pack_needed_keys(PackMap *map, const Service *service, Arena *arena)
 {
-  const char **seen = NULL;
-  Field *needed = NULL;
-  size_t count = 0;
   size_t most = 0;
   for (size_t i = 0; i < service->feature_count; i++) {
     most += service->features[i].view->key_count;
   }
-  seen = arena_zalloc(arena, most + 1, sizeof(*seen));
-  needed = arena_zalloc(arena, most + 1, sizeof(*needed));
+  Field *columns = arena_zalloc(arena, most + 1, sizeof(*columns));
+  size_t count = 0;
   for (size_t i = 0; i < service->feature_count; i++) {
-    const View *view = service->features[i].view;
-    for (size_t k = 0; k < view->key_count; k++) {
-      const RoleKey *role = find_role(service, &service->features[i], view->keys[k].name);
-      const char *column = role ? role->column : view->keys[k].name;
-      size_t at = 0;
-      while (at < count && strcmp(seen[at], column) != 0) {
-        at++;
-      }
-      if (at == count) {
-        seen[count] = column;
-        needed[count++] = (Field){.name = column, .type = view->keys[k].type};
-      }
+    const Reference *reference = &service->features[i];
+    for (size_t k = 0; k < reference->view->key_count; k++) {
+      const Field *key = &reference->view->keys[k];
+      const char *name =
+          naming_key_column(reference, key->name, service->roles, service->role_count);
+      count = add_column(columns, count, (Field){.name = name, .type = key->type});
     }
   }
-  pack_fields(map, "keys", needed, count, false);
+  pack_fields(map, "keys", columns, count, false);
 }
 
 static void pack_service(PackMap *map, const Service *service, Arena *arena)

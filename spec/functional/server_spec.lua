@@ -1,6 +1,7 @@
 -- The server's life, and what its methods say.
 
 local mpack = require 'mpack'
+local uv = require 'luv'
 local blueprints = require 'spec.support.blueprints'
 local cli = require 'spec.support.cli'
 local process = require 'spec.support.process'
@@ -113,12 +114,16 @@ describe('a server', function()
 
   it('listens where it is told', function()
     project:must('apply')
-    for listen, pattern in pairs({
-      ['localhost:0'] = '^127%.0%.0%.1:%d+$',
-      ['[::1]:0'] = '^%[::1%]:%d+$',
+    local probe = uv.new_tcp()
+    local six = probe:bind('::1', 0)
+    probe:close()
+    uv.run('nowait')
+    for listen, hosts in pairs({
+      ['localhost:0'] = { ['127.0.0.1'] = true, ['::1'] = true },
+      ['[::1]:0'] = six and { ['::1'] = true } or nil, -- where the machine has IPv6
     }) do
       server = servers.start(project.folder, { args = { '--listen', listen } })
-      assert.matches(pattern, server.address)
+      assert.is_true(hosts[server.host])
       assert.equal('ok', server:call('health').status)
       assert.equal(0, server:stop())
     end
@@ -281,7 +286,7 @@ describe('the methods of a server', function()
     for case = 1, 600 do
       local features = {}
       for i = 1, 1 + case % 7 do
-        features[i] = names[1 + math.floor(case / 3 ^ (i - 1)) % 3] .. ''
+        features[i] = names[1 + math.floor(case / 3 ^ (i - 1)) % 3]
       end
       local seen, unique = {}, {}
       for _, feature in ipairs(features) do
