@@ -295,7 +295,7 @@ static void print_figures(Shape shape, size_t threads, Figures f, size_t rows)
 {
   char name[64];
   double ns = 1e9 / (double)rows;
-  printf("%-26s %7zu %7.1f %7.1f %7.1f %7.1f %7.1f %7.1f %8.3f %6.0f  %016lx\n",
+  printf("%-31s %7zu %7.1f %7.1f %7.1f %7.1f %7.1f %7.1f %8.3f %6.0f  %016lx\n",
          shape_name(shape, name, sizeof(name)), threads, f.keys_built * ns, f.index * ns,
          f.keys_found * ns, f.stream * ns, f.merge * ns, f.finish * ns, f.all,
          (double)f.bytes / 1e6, (unsigned long)f.checksum);
@@ -353,7 +353,7 @@ int main(int count, char **arguments)
   }
   printf("spine %zu rows, view %zu rows, %zu keys; ns per row of the view\n", spine_rows, view_rows,
          keys);
-  printf("%-26s %7s %7s %7s %7s %7s %7s %7s %8s %6s  %s\n", "keys", "threads", "build", "index",
+  printf("%-31s %7s %7s %7s %7s %7s %7s %7s %8s %6s  %s\n", "keys", "threads", "build", "index",
          "find", "stream", "merge", "finish", "seconds", "MB", "checksum");
   for (size_t i = 0; i < sizeof(SHAPES) / sizeof(*SHAPES); i++) {
     measure(SHAPES[i], spine_rows, view_rows, keys, runs);
