@@ -21,10 +21,9 @@ local function random_value(depth)
   elseif kind == 2 then
     return math.random(-40, 200)
   elseif kind == 3 then
-    -- Not below int32, which the other implementation cuts off; nor floats beyond 2^53, which it
-    -- writes as integers.
-    return math.max(-2 ^ 31, math.floor((math.random() - 0.5) * 2 ^ math.random(8, 53)))
+    return math.floor((math.random() - 0.5) * 2 ^ math.random(8, 53))
   elseif kind == 4 then
+    -- Not beyond 2^53, where the other library writes whole floats as integers.
     return (math.random() - 0.5) * 10 ^ math.random(-20, 12)
   elseif kind <= 7 then
     return ('x'):rep(math.random(0, 40) * (math.random(20) == 1 and 5000 or 1))
@@ -117,12 +116,16 @@ describe('tidemark.msgpack', function()
   it('agrees with another implementation', function()
     local seed = os.time()
     math.randomseed(seed)
-    for _ = 1, 200 do
+    for _ = 1, 300 do
       local value = random_value(3)
       local bytes = msgpack.encode(value)
       local ok, message = pcall(function()
         assert.is_true(bytes == msgpack.encode(mpack.unpack(bytes)))
-        assert.is_true(bytes == msgpack.encode((msgpack.decode(mpack.pack(value)))))
+        -- What the other library writes is read as it reads it: it is wrong about some negative
+        -- numbers when it writes.
+        local theirs = mpack.pack(value)
+        assert.is_true(msgpack.encode((msgpack.decode(theirs)))
+          == msgpack.encode(mpack.unpack(theirs)))
       end)
       assert(ok, ('seed %d: %s'):format(seed, message))
     end
