@@ -112,6 +112,11 @@ const char *engine_project(const Engine *engine)
   return engine->project;
 }
 
+unsigned engine_threads(const Engine *engine)
+{
+  return engine->threads;
+}
+
 const char *engine_store(const Engine *engine)
 {
   return engine->store;

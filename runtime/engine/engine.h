@@ -39,6 +39,7 @@ bool engine_progress(Engine *engine, const Progress *progress, Error *err);
 void engine_cancel(Engine *engine);
 
 const char *engine_project(const Engine *engine);
+unsigned engine_threads(const Engine *engine);  // as asked for: 0 for all
 const char *engine_store(const Engine *engine);  // the store's folder
 Db *engine_db(Engine *engine, bool create, Error *err);
 Duck *engine_duck(Engine *engine, Error *err);

@@ -312,7 +312,7 @@ static bool join_views(History *history, Error *err)
   Time as_of = request->as_of_created == TIME_NULL ? TIME_MAX : request->as_of_created;
   for (size_t i = 0; i < history->join_count; i++) {
     ViewJoin *join = &history->joins[i];
-    if (!view_join_match(join, history->engine, as_of, history->spines.rows, err)
+    if (!view_join_match(join, history->engine, as_of, history->spines.rows, request->statuses, err)
         || !view_join_gather(join, history->engine, history->spines.rows, err)) {
       return false;
     }
@@ -368,7 +368,7 @@ static bool produce(void *context, Batch *batch, Error *err)
   for (size_t i = 0; i < history->references.count; i++) {
     Origin origin = history->origins[i];
     const ViewJoin *join = &history->joins[origin.join];
-    Column all = builder_column(join->values[origin.feature]);
+    Column all = gather_column(join->values[origin.feature]);
     Column values = column_pick(&all, places[origin.join], count, &history->chunk);
     columns[column++] = values;
     if (history->request->statuses) {
@@ -419,6 +419,11 @@ static void count_matches(const History *history, HistoryResult *result, Arena *
       view->missing += status == STATUS_NOT_FOUND;
       view->expired += status == STATUS_OUTSIDE_MAX_AGE;
       view->deleted += status == STATUS_DELETED;
+    }
+    if (!history->request->statuses) {
+      // Rows too old for every spine row were not looked at: the two cannot be told apart.
+      view->missing += view->expired;
+      view->expired = 0;
     }
   }
 }

@@ -24,8 +24,8 @@ typedef struct {
   const char *view;  // or "role (view)"
   uint64_t read;     // feature rows read
   uint64_t present;  // spine rows that found one
-  uint64_t missing;
-  uint64_t expired;
+  uint64_t missing;  // found none, or (without statuses) only one that is too old
+  uint64_t expired;  // with statuses: found only one that is too old
   uint64_t deleted;
 } HistoryView;
 

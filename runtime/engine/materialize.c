@@ -43,55 +43,59 @@ static void mark_winners(ViewLoad *load, const Latest *latest)
   load->counts = latest_counts(latest);
 }
 
-static bool stream_ranks(ViewLoad *load, Scan *scan, KeySet *keys, Latest *latest, Error *err)
+typedef struct {
+  ViewLoad *load;
+  KeySet *keys;
+  Latest *latest;
+  uint32_t *numbers;  // key numbers of a block
+  size_t capacity;
+} Newest;
+
+static bool add_ranks(void *context, unsigned thread, const ScanBlock *block, Error *err)
 {
-  uint32_t *numbers = NULL;
-  size_t capacity = 0;
-  ScanBlock block;
-  bool ok;
-  while ((ok = scan_next(scan, "finding the newest rows", &block, err)) && block.count) {
-    if (key_set_count(keys) + block.count >= KEY_NONE) {
-      ok = error_set(err, ERR_LIMIT, "feature_view \"%s\" has more than %u entities",
-                     load->view->declared.name, KEY_NONE - 1);
-      break;
-    }
-    if (block.count > capacity) {
-      capacity = block.count;
-      numbers = mem_realloc(numbers, capacity, sizeof(*numbers));
-    }
-    key_set_add(keys, block.keys, block.count, numbers);
-    latest_add(latest, block.count, numbers, block.event_times, block.created_times, block.deleted,
-               block.first_row);
-    load->read += block.count;
+  (void)thread;
+  Newest *newest = context;
+  if (key_set_count(newest->keys) + block->count >= KEY_NONE) {
+    return error_set(err, ERR_LIMIT, "feature_view \"%s\" has more than %u entities",
+                     newest->load->view->declared.name, KEY_NONE - 1);
   }
-  free(numbers);
-  return ok;
+  if (block->count > newest->capacity) {
+    newest->capacity = block->count;
+    newest->numbers = mem_realloc(newest->numbers, block->count, sizeof(*newest->numbers));
+  }
+  key_set_add(newest->keys, block->keys, block->count, newest->numbers);
+  latest_add(newest->latest, block->count, newest->numbers, block->event_times,
+             block->created_times, block->deleted, block->first_row);
+  return true;
 }
 
 static bool find_winners(ViewLoad *load, Error *err)
 {
-  Type types[64];
+  Type types[CATALOG_KEYS_MAX];
   const View *view = load->view;
-  if (view->key_count > sizeof(types) / sizeof(types[0])) {
-    return error_set(err, ERR_LIMIT, "feature_view \"%s\" has more than 64 keys",
-                     view->declared.name);
-  }
   for (size_t i = 0; i < view->key_count; i++) {
     types[i] = view->keys[i].type;
   }
-  Scan *scan = scan_open(load->engine, view, SCAN_RANKS, NULL, 0, err);
-  if (!scan) {
-    return false;
-  }
-  KeySet *keys = key_set_new(types, view->key_count);
-  Latest *latest = latest_new(load->rule);
-  bool ok = stream_ranks(load, scan, keys, latest, err);
+  Newest newest = {
+      .load = load,
+      .keys = key_set_new(types, view->key_count),
+      .latest = latest_new(load->rule),
+  };
+  ScanRequest request = {
+      .view = view,
+      .parts = SCAN_RANKS,
+      .what = "finding the newest rows",
+      .threads = 1,
+      .visit = add_ranks,
+      .context = &newest,
+  };
+  bool ok = scan_run(load->engine, &request, &load->read, err);
   if (ok) {
-    mark_winners(load, latest);
+    mark_winners(load, newest.latest);
   }
-  latest_free(latest);
-  key_set_free(keys);
-  scan_close(scan);
+  latest_free(newest.latest);
+  key_set_free(newest.keys);
+  free(newest.numbers);
   return ok;
 }
 
@@ -111,15 +115,14 @@ static void set_slots(RowBuilder *builder, const View *view, const Column *featu
   }
 }
 
-static bool load_row(ViewLoad *load, RowBuilder *builder, const ScanBlock *block, uint32_t row,
-                     Error *err)
+static bool load_row(ViewLoad *load, RowBuilder *builder, const ScanBlock *block, size_t row,
+                     uint64_t arrival, Error *err)
 {
   const View *view = load->view;
   buf_reset(&builder->key);
   key_put_view(&builder->key, view->id);
   for (size_t i = 0; i < view->key_count; i++) {
-    bool there = key_put_column(&builder->key, &block->keys[i], row);
-    if (!there) {
+    if (!key_put_column(&builder->key, &block->keys[i], row)) {
       return error_set(err, ERR_IO, "source \"%s\" changed while it was read: run it again",
                        view->source->declared.name);
     }
@@ -127,7 +130,7 @@ static bool load_row(ViewLoad *load, RowBuilder *builder, const ScanBlock *block
   RowRank rank = {
       .event_time = block->event_times[row],
       .created_time = block->created_times ? block->created_times[row] : TIME_NULL,
-      .arrival = block->first_row + row,
+      .arrival = arrival,
   };
   bool deleted = block->deleted && block->deleted[row];
   Slice key = buf_slice(&builder->key);
@@ -141,31 +144,26 @@ static bool load_row(ViewLoad *load, RowBuilder *builder, const ScanBlock *block
   return loader_add(&load->loader, key, buf_slice(&builder->row), rank, err);
 }
 
-static bool stream_rows(ViewLoad *load, Scan *scan, RowBuilder *builder, Error *err)
+typedef struct {
+  ViewLoad *load;
+  RowBuilder builder;
+  uint64_t found;
+} Writing;
+
+static bool load_block(void *context, unsigned thread, const ScanBlock *block, Error *err)
 {
-  uint32_t *picked = NULL;
-  size_t capacity = 0;
-  uint64_t found = 0;
-  ScanBlock block;
-  bool ok = true;
-  while (ok && found < load->winners.count) {
-    ok = scan_next(scan, "writing", &block, err);
-    if (!ok || !block.count) {
-      break;
+  (void)thread;
+  Writing *writing = context;
+  uint64_t arrival = block->first_row;
+  set_slots(&writing->builder, writing->load->view, block->features);
+  for (size_t row = 0; row < block->count; row++) {
+    if (!load_row(writing->load, &writing->builder, block, row, arrival, err)) {
+      return false;
     }
-    if (block.count > capacity) {
-      capacity = block.count;
-      picked = mem_realloc(picked, capacity, sizeof(*picked));
-    }
-    size_t count = winners_pick(&load->winners, block.first_row, block.count, picked);
-    set_slots(builder, load->view, block.features);
-    for (size_t i = 0; ok && i < count; i++) {
-      ok = load_row(load, builder, &block, picked[i], err);
-    }
-    found += count;
+    arrival = winners_next(&writing->load->winners, arrival);
   }
-  free(picked);
-  return ok;
+  writing->found += block->count;
+  return true;
 }
 
 static bool load_rows(ViewLoad *load, Error *err)
@@ -178,14 +176,30 @@ static bool load_rows(ViewLoad *load, Error *err)
   for (size_t i = 0; i < view->feature_count; i++) {
     features[i] = &view->features[i];
   }
-  RowBuilder builder = {.slots = mem_zalloc(view->slot_count, sizeof(Column *))};
-  Scan *scan =
-      scan_open(load->engine, view, SCAN_RANKS | SCAN_FEATURES, features, view->feature_count, err);
-  bool ok = scan && stream_rows(load, scan, &builder, err);
-  scan_close(scan);
-  buf_deinit(&builder.key);
-  buf_deinit(&builder.row);
-  free(builder.slots);
+  Writing writing = {
+      .load = load,
+      .builder = {.slots = mem_zalloc(view->slot_count, sizeof(Column *))},
+  };
+  ScanRequest request = {
+      .view = view,
+      .parts = SCAN_RANKS | SCAN_FEATURES,
+      .features = features,
+      .feature_count = view->feature_count,
+      .what = "writing",
+      .threads = 1,
+      .filter = {.wanted = load->winners.bits, .wanted_rows = load->winners.rows},
+      .visit = load_block,
+      .context = &writing,
+  };
+  uint64_t rows;
+  bool ok = scan_run(load->engine, &request, &rows, err);
+  if (ok && writing.found != load->winners.count) {
+    ok = error_set(err, ERR_IO, "source \"%s\" changed while it was read: run it again",
+                   view->source->declared.name);
+  }
+  buf_deinit(&writing.builder.key);
+  buf_deinit(&writing.builder.row);
+  free(writing.builder.slots);
   free(features);
   return ok;
 }

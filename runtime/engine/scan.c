@@ -1,145 +1,119 @@
 #include "engine/scan.h"
 
+#include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/parallel.h"
 
 enum { NOWHERE = -1 };
 
-struct Scan {
-  Engine *engine;
-  const View *view;
-  Reader *reader;
-  uint64_t total;  // rows, for progress; 0 when not known
-  Arena arena;     // column descriptions, and what was being read for progress
-  int parts;
-  int event_column;  // places in the reader's batches, NOWHERE when not read
-  int created_column;
-  int deleted_column;
-  int feature_column;
+// Where the reader's batches have what. The keys come first.
+typedef struct {
+  ReaderColumn *columns;
+  size_t count;
+  int event;  // NOWHERE where it is not read
+  int created;
+  int deleted;
+  int features;
+} Layout;
 
-  // A block's times with TIME_NULL for nulls; grown to the largest batch.
+typedef struct {
+  Engine *engine;
+  const ScanRequest *request;
+  Reader *reader;
+  Layout layout;
+  uint64_t total;  // rows, for progress; 0 when not known
+  atomic_uint_least64_t read;
+  atomic_bool stopped;  // some thread failed
+} Scan;
+
+// One thread's arrays for a block's times, with TIME_NULL for nulls.
+typedef struct {
   Time *event_times;
   Time *created_times;
   uint8_t *deleted;
   size_t capacity;
-};
+} Space;
 
-Table scan_table(const View *view)
+// --- What to read ---
+
+static int add_column(Layout *layout, const char *column, Type type, TimeUnit unit,
+                      const char *what)
 {
-  return (Table){.path = view->source->path, .sql = view->source->sql};
+  layout->columns[layout->count] = (ReaderColumn){column, type, unit, what};
+  return (int)layout->count++;
 }
 
-static void add_column(ReaderColumn *columns, size_t *count, const char *column, Type type,
-                       TimeUnit unit, const char *what)
-{
-  columns[(*count)++] = (ReaderColumn){column, type, unit, what};
-}
-
-static int add_time(Scan *scan, ReaderColumn *columns, size_t *count, const char *column,
-                    const char *what)
+static int add_rank(Layout *layout, const Source *source, const char *column, TypeKind kind,
+                    const char *what, Arena *arena)
 {
   if (!column) {
     return NOWHERE;
   }
-  int place = (int)*count;
-  add_column(
-      columns, count, column, (Type){.kind = TYPE_TIMESTAMP}, scan->view->source->time_unit,
-      arena_print(&scan->arena, "%s of source \"%s\"", what, scan->view->source->declared.name));
-  return place;
+  return add_column(layout, column, (Type){.kind = (uint8_t)kind}, source->time_unit,
+                    arena_print(arena, "%s of source \"%s\"", what, source->declared.name));
 }
 
-static void add_ranks(Scan *scan, ReaderColumn *columns, size_t *count)
+static void add_ranks(Layout *layout, const View *view, Arena *arena)
 {
-  const View *view = scan->view;
   const Source *source = view->source;
   for (size_t i = 0; i < view->key_count; i++) {
-    const char *what = arena_print(&scan->arena, "key \"%s\" of feature_view \"%s\"",
-                                   view->keys[i].name, view->declared.name);
-    add_column(columns, count, view->keys[i].column, view->keys[i].type, source->time_unit, what);
+    const char *what = arena_print(arena, "key \"%s\" of feature_view \"%s\"", view->keys[i].name,
+                                   view->declared.name);
+    add_column(layout, view->keys[i].column, view->keys[i].type, source->time_unit, what);
   }
-  scan->event_column = add_time(scan, columns, count, source->event_time, "event_time");
-  scan->created_column = add_time(scan, columns, count, source->created_time, "created_time");
-  if (source->deleted) {
-    scan->deleted_column = (int)*count;
-    add_column(columns, count, source->deleted, (Type){.kind = TYPE_BOOL}, UNIT_NONE,
-               arena_print(&scan->arena, "deleted of source \"%s\"", source->declared.name));
+  layout->event = add_rank(layout, source, source->event_time, TYPE_TIMESTAMP, "event_time", arena);
+  layout->created =
+      add_rank(layout, source, source->created_time, TYPE_TIMESTAMP, "created_time", arena);
+  layout->deleted = add_rank(layout, source, source->deleted, TYPE_BOOL, "deleted", arena);
+}
+
+static void add_features(Layout *layout, const ScanRequest *request, Arena *arena)
+{
+  const View *view = request->view;
+  layout->features = (int)layout->count;
+  for (size_t i = 0; i < request->feature_count; i++) {
+    const Field *feature = request->features[i];
+    const char *what = arena_print(arena, "feature \"%s\" of feature_view \"%s\"", feature->name,
+                                   view->declared.name);
+    add_column(layout, feature->column, feature->type, view->source->time_unit, what);
   }
 }
 
-static void add_features(Scan *scan, ReaderColumn *columns, size_t *count,
-                         const Field *const *features, size_t feature_count)
+static Layout lay_out(const ScanRequest *request, Arena *arena)
 {
-  scan->feature_column = (int)*count;
-  for (size_t i = 0; i < feature_count; i++) {
-    const char *what = arena_print(&scan->arena, "feature \"%s\" of feature_view \"%s\"",
-                                   features[i]->name, scan->view->declared.name);
-    add_column(columns, count, features[i]->column, features[i]->type,
-               scan->view->source->time_unit, what);
+  Layout layout = {.event = NOWHERE, .created = NOWHERE, .deleted = NOWHERE, .features = NOWHERE};
+  size_t most = request->view->key_count + 3 + request->feature_count;
+  layout.columns = arena_zalloc(arena, most, sizeof(*layout.columns));
+  if (request->parts & SCAN_RANKS) {
+    add_ranks(&layout, request->view, arena);
+  }
+  if (request->parts & SCAN_FEATURES) {
+    add_features(&layout, request, arena);
+  }
+  return layout;
+}
+
+// --- Blocks ---
+
+static void reserve(Space *space, size_t count)
+{
+  if (count > space->capacity) {
+    space->event_times = mem_realloc(space->event_times, count, sizeof(Time));
+    space->created_times = mem_realloc(space->created_times, count, sizeof(Time));
+    space->deleted = mem_realloc(space->deleted, count, sizeof(uint8_t));
+    space->capacity = count;
   }
 }
 
-Scan *scan_open(Engine *engine, const View *view, int parts, const Field *const *features,
-                size_t feature_count, Error *err)
+static void free_space(Space *space)
 {
-  Duck *duck = engine_duck(engine, err);
-  if (!duck) {
-    return NULL;
-  }
-  Scan *scan = mem_zalloc(1, sizeof(*scan));
-  *scan = (Scan){
-      .engine = engine,
-      .view = view,
-      .parts = parts,
-      .event_column = NOWHERE,
-      .created_column = NOWHERE,
-      .deleted_column = NOWHERE,
-      .feature_column = NOWHERE,
-  };
-  ReaderColumn *columns =
-      arena_zalloc(&scan->arena, view->key_count + 3 + feature_count, sizeof(*columns));
-  size_t count = 0;
-  if (parts & SCAN_RANKS) {
-    add_ranks(scan, columns, &count);
-  }
-  if (parts & SCAN_FEATURES) {
-    add_features(scan, columns, &count, features, feature_count);
-  }
-  Table table = scan_table(view);
-  scan->reader = reader_open(duck, &table, columns, count, err);
-  if (!scan->reader) {
-    error_wrap(err, "source \"%s\" (%s)", view->source->declared.name, view->source->declared.at);
-    scan_close(scan);
-    return NULL;
-  }
-  scan->total = reader_total(scan->reader);
-  return scan;
-}
-
-void scan_close(Scan *scan)
-{
-  if (!scan) {
-    return;
-  }
-  if (scan->reader) {
-    reader_close(scan->reader);
-  }
-  free(scan->event_times);
-  free(scan->created_times);
-  free(scan->deleted);
-  arena_deinit(&scan->arena);
-  free(scan);
-}
-
-static void reserve(Scan *scan, size_t count)
-{
-  if (count > scan->capacity) {
-    scan->event_times = mem_realloc(scan->event_times, count, sizeof(Time));
-    scan->created_times = mem_realloc(scan->created_times, count, sizeof(Time));
-    scan->deleted = mem_realloc(scan->deleted, count, sizeof(uint8_t));
-    scan->capacity = count;
-  }
+  free(space->event_times);
+  free(space->created_times);
+  free(space->deleted);
 }
 
 // A time column with TIME_NULL for nulls: the reader's own array when it has none.
@@ -162,38 +136,103 @@ static const uint8_t *fill_deleted(const Column *column, size_t count, uint8_t *
   return space;
 }
 
-bool scan_next(Scan *scan, const char *what, ScanBlock *block, Error *err)
+static ScanBlock make_block(const Scan *scan, const Batch *batch, Space *space)
 {
-  Batch batch;
-  if (!reader_next(scan->reader, &batch, err)) {
-    return error_wrap(err, "source \"%s\"", scan->view->source->declared.name);
+  const Layout *layout = &scan->layout;
+  ScanBlock block = {.count = batch->count, .first_row = batch->first_row};
+  reserve(space, batch->count);
+  if (layout->event != NOWHERE) {
+    block.keys = batch->columns;
+    block.event_times =
+        fill_times(&batch->columns[layout->event], batch->count, space->event_times);
   }
-  *block = (ScanBlock){.count = batch.count, .first_row = batch.first_row};
-  char line[256];
-  snprintf(line, sizeof(line), "%s: %s", scan->view->declared.name, what);
-  Progress progress = {line, batch.first_row + batch.count, scan->total};
-  if (!engine_progress(scan->engine, &progress, err)) {
-    return false;
+  if (layout->created != NOWHERE) {
+    block.created_times =
+        fill_times(&batch->columns[layout->created], batch->count, space->created_times);
   }
-  if (!batch.count) {
+  if (layout->deleted != NOWHERE) {
+    block.deleted = fill_deleted(&batch->columns[layout->deleted], batch->count, space->deleted);
+  }
+  if (layout->features != NOWHERE) {
+    block.features = &batch->columns[layout->features];
+  }
+  return block;
+}
+
+// --- Threads ---
+
+// Thread 0 speaks for all: progress and cancellation are looked at between its blocks.
+static bool report(Scan *scan, unsigned thread, Error *err)
+{
+  if (thread != 0) {
     return true;
   }
-  if (scan->parts & SCAN_RANKS) {
-    reserve(scan, batch.count);
-    block->keys = batch.columns;
-    block->event_times =
-        fill_times(&batch.columns[scan->event_column], batch.count, scan->event_times);
-    if (scan->created_column != NOWHERE) {
-      block->created_times =
-          fill_times(&batch.columns[scan->created_column], batch.count, scan->created_times);
+  char line[256];
+  snprintf(line, sizeof(line), "%s: %s", scan->request->view->declared.name, scan->request->what);
+  uint64_t read = atomic_load_explicit(&scan->read, memory_order_relaxed);
+  return engine_progress(scan->engine, &(Progress){line, read, scan->total}, err);
+}
+
+static bool read_share(Scan *scan, unsigned thread, ReaderShare *share, Space *space, Error *err)
+{
+  while (!atomic_load_explicit(&scan->stopped, memory_order_relaxed)) {
+    Batch batch;
+    if (!reader_share_next(share, &batch, err)) {
+      return error_wrap(err, "source \"%s\"", scan->request->view->source->declared.name);
     }
-    if (scan->deleted_column != NOWHERE) {
-      block->deleted =
-          fill_deleted(&batch.columns[scan->deleted_column], batch.count, scan->deleted);
+    if (!batch.count) {
+      return true;
     }
-  }
-  if (scan->parts & SCAN_FEATURES) {
-    block->features = &batch.columns[scan->feature_column];
+    ScanBlock block = make_block(scan, &batch, space);
+    if (!scan->request->visit(scan->request->context, thread, &block, err)) {
+      return false;
+    }
+    atomic_fetch_add_explicit(&scan->read, batch.count, memory_order_relaxed);
+    if (!report(scan, thread, err)) {
+      return false;
+    }
   }
   return true;
+}
+
+static bool work(void *context, unsigned thread, Error *err)
+{
+  Scan *scan = context;
+  Space space = {0};
+  ReaderShare *share = reader_share_new(scan->reader);
+  bool ok = read_share(scan, thread, share, &space, err);
+  if (!ok) {
+    atomic_store(&scan->stopped, true);
+  }
+  reader_share_free(share);
+  free_space(&space);
+  return ok;
+}
+
+bool scan_run(Engine *engine, const ScanRequest *request, uint64_t *rows, Error *err)
+{
+  assert(request->threads >= 1);
+  Duck *duck = engine_duck(engine, err);
+  if (!duck) {
+    return false;
+  }
+  const Source *source = request->view->source;
+  Arena arena = {0};
+  Scan scan = {.engine = engine, .request = request, .layout = lay_out(request, &arena)};
+  ReaderFilter filter = request->filter;
+  filter.has_times = filter.has_times && scan.layout.event != NOWHERE;
+  filter.time_column = filter.has_times ? (size_t)scan.layout.event : 0;
+  Table table = {.path = source->path, .sql = source->sql};
+  scan.reader = reader_open(duck, &table, scan.layout.columns, scan.layout.count, &filter, err);
+  bool ok = scan.reader != NULL;
+  if (ok) {
+    scan.total = reader_total(scan.reader);
+    ok = parallel_run(request->threads, work, &scan, err);
+    *rows = scan.total ? scan.total : atomic_load(&scan.read);
+    reader_close(scan.reader);
+  } else {
+    error_wrap(err, "source \"%s\" (%s)", source->declared.name, source->declared.at);
+  }
+  arena_deinit(&arena);
+  return ok;
 }

@@ -1,12 +1,10 @@
 #pragma once
-// One pass over a view's source: its keys and times, its features, or both, as plain arrays. What
-// history and materialize share; they differ in what they do with a block.
+// One pass over a view's source: its keys and times, its features, or both, as plain arrays, on
+// several threads. What history and materialize share; they differ in what they do with a block.
 
 #include "base/arena.h"
 #include "engine/engine.h"
 #include "source/reader.h"
-
-typedef struct Scan Scan;
 
 typedef enum {
   SCAN_RANKS = 1,     // keys, event times, created times, tombstones
@@ -14,8 +12,8 @@ typedef enum {
 } ScanParts;
 
 typedef struct {
-  size_t count;  // rows; 0 at the end
-  uint64_t first_row;
+  size_t count;
+  uint64_t first_row;         // of the source; rows count up, except where only wanted ones come
   const Column *keys;         // SCAN_RANKS: as many as the view has
   const Time *event_times;    // TIME_NULL where the file has none
   const Time *created_times;  // NULL when the source has no such column
@@ -23,12 +21,21 @@ typedef struct {
   const Column *features;     // SCAN_FEATURES: in the order they were asked for
 } ScanBlock;
 
-// `features` (used with SCAN_FEATURES) are features of the view. They must outlive the scan.
-Scan *scan_open(Engine *engine, const View *view, int parts, const Field *const *features,
-                size_t feature_count, Error *err);
-// The next rows, valid until the next call; also reports progress as "<view>: <what>".
-bool scan_next(Scan *scan, const char *what, ScanBlock *block, Error *err);
-void scan_close(Scan *scan);  // NULL is allowed
+typedef struct {
+  const View *view;
+  int parts;
+  const Field *const *features;  // SCAN_FEATURES: features of the view
+  size_t feature_count;
+  const char *what;     // for progress: "<view>: <what>"
+  unsigned threads;     // at most; 1 where the visitor needs every row in order
+  ReaderFilter filter;  // its time_column is set by the scan (SCAN_RANKS)
 
-// The source of a view as a table.
-Table scan_table(const View *view);
+  // Takes a block, which is gone when it returns. Calls with different `thread` numbers (below
+  // `threads`) come at the same time.
+  bool (*visit)(void *context, unsigned thread, const ScanBlock *block, Error *err);
+  void *context;
+} ScanRequest;
+
+// Reads the source from front to back. *rows is the number of rows of the source, also those that
+// were left out.
+bool scan_run(Engine *engine, const ScanRequest *request, uint64_t *rows, Error *err);

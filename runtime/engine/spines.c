@@ -31,7 +31,7 @@ static Reader *open_reader(Duck *duck, const SpineFile *file, const SpineKeys *k
   columns[count++] = (ReaderColumn){file->time_column, (Type){.kind = TYPE_TIMESTAMP},
                                     file->time_unit, "time column of the spine"};
   Table table = {.path = file->path};
-  return reader_open(duck, &table, columns, count, err);
+  return reader_open(duck, &table, columns, count, NULL, err);
 }
 
 static void reserve(Spines *spines, size_t rows)
@@ -72,16 +72,19 @@ static bool read_all(Engine *engine, Reader *reader, const char *path, Spines *s
   uint64_t total = reader_total(reader);
   char line[256];
   snprintf(line, sizeof(line), "%s: reading", path);
-  Batch batch;
-  do {
-    if (!reader_next(reader, &batch, err) || !add_batch(spines, &batch, err)) {
+  for (;;) {
+    Batch batch;
+    if (!reader_next(reader, &batch, err)) {
       return false;
     }
-    if (!engine_progress(engine, &(Progress){line, spines->rows, total}, err)) {
+    if (!batch.count) {
+      return true;
+    }
+    if (!add_batch(spines, &batch, err)
+        || !engine_progress(engine, &(Progress){line, spines->rows, total}, err)) {
       return false;
     }
-  } while (batch.count);
-  return true;
+  }
 }
 
 bool spines_read(Engine *engine, const SpineFile *file, SpineKeys *keys, size_t key_count,

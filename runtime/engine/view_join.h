@@ -2,7 +2,7 @@
 // One view (under one role) of a training set: which of its rows each spine row gets, and the
 // wanted features of those rows gathered in memory.
 
-#include "data/build.h"
+#include "engine/gather.h"
 #include "engine/scan.h"
 #include "engine/spines.h"
 #include "join/winners.h"
@@ -16,12 +16,14 @@ typedef struct {
 
   AsofMatches matches;  // per spine row
   Winners winners;
-  Builder **values;  // per feature: one value per winner, in the stream's order
-  uint64_t read;     // rows of the view
+  Gather **values;  // per feature: one value per winner, in the source's order
+  uint64_t read;    // rows of the view
 } ViewJoin;
 
-// First pass over the view: keys and times decide. `rows` are the spine's.
-bool view_join_match(ViewJoin *join, Engine *engine, Time as_of_created, size_t rows, Error *err);
+// First pass over the view: keys and times decide. `rows` are the spine's. `need_statuses`: rows
+// that are too old have to be told from rows that are not there.
+bool view_join_match(ViewJoin *join, Engine *engine, Time as_of_created, size_t rows,
+                     bool need_statuses, Error *err);
 // Second pass: the winners' features.
 bool view_join_gather(ViewJoin *join, Engine *engine, size_t rows, Error *err);
 void view_join_deinit(ViewJoin *join);

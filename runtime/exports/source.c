@@ -11,7 +11,6 @@ EXPORT void tidemark_source_close(Duck *duck);
 EXPORT const char *tidemark_source_version(const Duck *duck);
 EXPORT bool tidemark_source_describe(Duck *duck, const Table *table, TableColumn **columns,
                                      size_t *count, Arena *arena, Error *err);
-EXPORT void tidemark_source_forget(Arena *arena);
 EXPORT Reader *tidemark_source_reader_open(Duck *duck, const Table *table,
                                            const ReaderColumn *columns, size_t count, Error *err);
 EXPORT bool tidemark_source_reader_next(Reader *reader, Batch *batch, Error *err);
@@ -60,15 +59,10 @@ bool tidemark_source_describe(Duck *duck, const Table *table, TableColumn **colu
   return table_describe(duck, table, columns, count, arena, err);
 }
 
-void tidemark_source_forget(Arena *arena)
-{
-  arena_deinit(arena);
-}
-
 Reader *tidemark_source_reader_open(Duck *duck, const Table *table, const ReaderColumn *columns,
                                     size_t count, Error *err)
 {
-  return reader_open(duck, table, columns, count, err);
+  return reader_open(duck, table, columns, count, NULL, err);
 }
 
 bool tidemark_source_reader_next(Reader *reader, Batch *batch, Error *err)

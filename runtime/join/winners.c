@@ -61,21 +61,13 @@ uint32_t winners_rank(const Winners *winners, uint64_t row)
   return rank + (uint32_t)__builtin_popcountll(winners->bits[row / WORD_BITS] & below);
 }
 
-size_t winners_pick(const Winners *winners, uint64_t first, size_t count, uint32_t *picked)
+uint64_t winners_next(const Winners *winners, uint64_t row)
 {
-  if (first >= winners->rows) {
-    return 0;
+  uint64_t words = block_count(winners->rows) * BLOCK_WORDS;
+  uint64_t word = ++row / WORD_BITS;
+  uint64_t bits = winners->bits[word] & ~UINT64_C(0) << (row % WORD_BITS);
+  while (!bits && ++word < words) {
+    bits = winners->bits[word];
   }
-  uint64_t end = winners->rows - first < count ? winners->rows : first + count;
-  size_t found = 0;
-  for (uint64_t word = first / WORD_BITS; word * WORD_BITS < end; word++) {
-    uint64_t bits = winners->bits[word];
-    for (; bits; bits &= bits - 1) {
-      uint64_t row = word * WORD_BITS + (uint64_t)__builtin_ctzll(bits);
-      if (row >= first && row < end) {
-        picked[found++] = (uint32_t)(row - first);
-      }
-    }
-  }
-  return found;
+  return bits ? word * WORD_BITS + (uint64_t)__builtin_ctzll(bits) : winners->rows;
 }

@@ -27,6 +27,5 @@ void winners_seal(Winners *winners);
 // Place of a marked row among the wanted ones.
 uint32_t winners_rank(const Winners *winners, uint64_t row);
 
-// The wanted ones among stream rows [first, first + count), as offsets from `first`, ascending.
-// `picked` holds `count` entries. Returns how many.
-size_t winners_pick(const Winners *winners, uint64_t first, size_t count, uint32_t *picked);
+// The first marked row after `row`; winners->rows when there is none.
+uint64_t winners_next(const Winners *winners, uint64_t row);

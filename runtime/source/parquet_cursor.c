@@ -81,7 +81,8 @@ struct ParquetCursor {
   Column *out;
   size_t count;
   size_t group;
-  uint64_t row;  // next one, in the group
+  uint64_t base;  // the table's row number of the group's first row
+  uint64_t row;   // next one, in the group
   uint32_t picked[BATCH_ROWS];
 };
 
@@ -173,9 +174,10 @@ static bool failed_in(const ParquetCursor *cursor, Error *err)
   return error_at(err, "%s", cursor->path);
 }
 
-bool parquet_cursor_start(ParquetCursor *cursor, size_t group, Error *err)
+bool parquet_cursor_start(ParquetCursor *cursor, size_t group, uint64_t base, Error *err)
 {
   cursor->group = group;
+  cursor->base = base + cursor->file->groups[group].first_row;
   cursor->row = 0;
   for (size_t i = 0; i < cursor->count; i++) {
     CursorColumn *column = &cursor->columns[i];
@@ -226,7 +228,7 @@ static size_t pick(ParquetCursor *cursor, const uint64_t *wanted, uint64_t row, 
     cursor->row = row + count;
     return count;
   }
-  uint64_t base = cursor->file->groups[cursor->group].first_row;
+  uint64_t base = cursor->base;
   uint64_t at = base + row;
   while (count < BATCH_ROWS && (at = next_wanted(wanted, at, base + end)) < base + end) {
     cursor->picked[count++] = (uint32_t)(at - base - row);
@@ -238,10 +240,24 @@ static size_t pick(ParquetCursor *cursor, const uint64_t *wanted, uint64_t row, 
 
 // --- Converting ---
 
-static bool bad_value(const ParquetCursor *cursor, const CursorColumn *column, uint64_t row,
-                      const char *what, Error *err)
+static bool bad_value(const ParquetCursor *cursor, const CursorColumn *column, size_t place,
+                      uint64_t row, Error *err)
 {
-  error_set(err, ERR_DATA, "%s %s", column->wanted->what, what);
+  char shown[TEXT_FLOAT_SIZE] = "";
+  char name[TYPE_TEXT_SIZE];
+  const char *got = "a time outside what 64-bit microseconds hold";
+  if (column->conversion == CONVERT_FLOAT64_FLOAT32) {
+    const ParquetPages *pages = &column->pages;
+    const uint8_t *from = pages->page.places ? pages->dictionary.fixed : pages->page.fixed;
+    double wide;
+    memcpy(&wide, from + (size_t)column->at[place] * sizeof(wide), sizeof(wide));
+    text_print_float64(wide, shown);
+    got = shown;
+  } else if (!column->width) {
+    got = "a text that is not UTF-8";
+  }
+  error_set(err, ERR_DATA, "%s: expected %s, got %s", column->wanted->what,
+            type_print(column->wanted->type, name), got);
   return error_at(err, "%s:row %llu:column %s", cursor->path,
                   (unsigned long long)(cursor->file->groups[cursor->group].first_row + row + 1),
                   column->wanted->column);
@@ -405,11 +421,7 @@ static bool convert(const ParquetCursor *cursor, CursorColumn *column, const uin
     good = convert_texts(column, page->value_count ? from : NO_TEXTS, count);
   }
   if (good < count) {
-    uint64_t bad = row + (wanted ? cursor->picked[good] : good);
-    return bad_value(cursor, column, bad,
-                     column->width ? "has a value that its type cannot hold"
-                                   : "has a text that is not UTF-8",
-                     err);
+    return bad_value(cursor, column, good, row + (wanted ? cursor->picked[good] : good), err);
   }
   out->data = column->values;
   out->valid = page->valid ? column->valid : NULL;
@@ -422,8 +434,8 @@ bool parquet_cursor_next(ParquetCursor *cursor, const uint64_t *wanted, Batch *b
   *batch = (Batch){.column_count = cursor->count, .columns = cursor->out};
   uint64_t row = cursor->row;
   if (wanted) {
-    uint64_t end = group->first_row + group->rows;
-    row = next_wanted(wanted, group->first_row + row, end) - group->first_row;
+    uint64_t end = cursor->base + group->rows;
+    row = next_wanted(wanted, cursor->base + row, end) - cursor->base;
   }
   uint64_t end = group->rows;
   if (row >= end || !cursor->count) {
@@ -440,7 +452,7 @@ bool parquet_cursor_next(ParquetCursor *cursor, const uint64_t *wanted, Batch *b
     }
   }
   batch->count = count;
-  batch->first_row = group->first_row + row;
+  batch->first_row = cursor->base + row;
   return true;
 }
 

@@ -12,10 +12,11 @@ ParquetCursor *parquet_cursor_new(const ParquetFile *file, const char *path,
                                   const ReaderColumn *columns, size_t count);
 void parquet_cursor_free(ParquetCursor *cursor);
 
-bool parquet_cursor_start(ParquetCursor *cursor, size_t group, Error *err);
+// Starts a row group. `base` is the table's row number of the file's first row.
+bool parquet_cursor_start(ParquetCursor *cursor, size_t group, uint64_t base, Error *err);
 
-// The next rows of the group; count 0 at its end. batch->first_row is the file's row number of the
-// first one. With `wanted` (bit i: row i of the file) only those rows come, and they need not be
+// The next rows of the group; count 0 at its end. batch->first_row is the table's row number of the
+// first one. With `wanted` (bit i: row i of the table) only those rows come, and they need not be
 // next to each other. Valid until the next call.
 bool parquet_cursor_next(ParquetCursor *cursor, const uint64_t *wanted, Batch *batch, Error *err);
 

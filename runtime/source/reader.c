@@ -1,13 +1,16 @@
 #include "source/reader.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "data/build.h"
 #include "source/coerce.h"
 #include "source/csv.h"
 #include "source/duck_inner.h"
 #include "source/packed.h"
+#include "source/parquet_scan.h"
 #include "source/reader_inner.h"
 
 typedef struct {
@@ -27,7 +30,13 @@ struct Reader {
   uint64_t rows;  // given so far
   bool counted;
   uint64_t total;
-  // One of these three.
+  ReaderFilter filter;
+  uint32_t *picked;  // wanted rows of a batch; room for picked_capacity
+  size_t picked_capacity;
+  ReaderShare *first;   // of reader_next
+  atomic_bool claimed;  // some share reads what cannot be shared
+  // One of these four.
+  ParquetScan *parquet;
   DuckStream stream;
   Csv *csv;
   Packed *packed;
@@ -269,15 +278,51 @@ Reader *reader_open_left(Duck *duck, const TableFiles *files, const LeftColumn *
   return reader;
 }
 
-Reader *reader_open(Duck *duck, const Table *table, const ReaderColumn *columns, size_t count,
-                    Error *err)
+// Flat Parquet columns are read without DuckDB. Leaves reader->parquet NULL where it has to help.
+static bool try_parquet(Reader *reader, const ReaderColumn *columns, Error *err)
 {
-  Reader *reader = reader_new(duck, count);
-  LeftColumn *plain = arena_zalloc(&reader->arena, count + 1, sizeof(LeftColumn));
-  for (size_t i = 0; i < count; i++) {
+  if (reader->files->format != FORMAT_PARQUET || !reader->files->count) {
+    return true;
+  }
+  ReaderColumn *kept = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(*kept));
+  for (size_t i = 0; i < reader->count; i++) {
+    take_source(reader, i, &columns[i]);
+    kept[i] = columns[i];
+    kept[i].column = reader->sources[i].name;
+    kept[i].what = reader->sources[i].coercion.what;
+  }
+  Error failed = {0};
+  reader->parquet =
+      parquet_scan_open(reader->files->paths, reader->files->names, reader->files->count, kept,
+                        reader->count, &reader->filter, &failed);
+  if (failed.code != ERR_NONE) {
+    *err = failed;
+  }
+  return failed.code == ERR_NONE;
+}
+
+static bool open_table(Reader *reader, const Table *table, const ReaderColumn *columns, Error *err)
+{
+  if (!table_open(&reader->own, reader->duck, table, true, err)
+      || !try_parquet(reader, columns, err)) {
+    return false;
+  }
+  if (reader->parquet) {
+    return true;
+  }
+  LeftColumn *plain = arena_zalloc(&reader->arena, reader->count + 1, sizeof(LeftColumn));
+  for (size_t i = 0; i < reader->count; i++) {
     plain[i].column = columns[i];
   }
-  if (!table_open(&reader->own, duck, table, true, err) || !start(reader, plain, err)) {
+  return start(reader, plain, err);
+}
+
+Reader *reader_open(Duck *duck, const Table *table, const ReaderColumn *columns, size_t count,
+                    const ReaderFilter *filter, Error *err)
+{
+  Reader *reader = reader_new(duck, count);
+  reader->filter = filter ? *filter : (ReaderFilter){0};
+  if (!open_table(reader, table, columns, err)) {
     reader_close(reader);
     return NULL;
   }
@@ -289,6 +334,9 @@ void reader_close(Reader *reader)
   if (!reader) {
     return;
   }
+  reader_share_free(reader->first);
+  parquet_scan_close(reader->parquet);
+  free(reader->picked);
   duck_stream_close(&reader->stream);
   csv_close(reader->csv);
   packed_close(reader->packed);
@@ -373,7 +421,7 @@ static bool at_value(Reader *reader, const RawRows *rows, size_t bad, const Sour
                   source->name);
 }
 
-bool reader_next(Reader *reader, Batch *batch, Error *err)
+static bool next_batch(Reader *reader, Batch *batch, Error *err)
 {
   arena_reset(&reader->scratch);
   *batch =
@@ -394,8 +442,94 @@ bool reader_next(Reader *reader, Batch *batch, Error *err)
   return true;
 }
 
+static bool is_wanted(const ReaderFilter *filter, uint64_t row)
+{
+  return row < filter->wanted_rows && (filter->wanted[row / 64] >> (row % 64) & 1);
+}
+
+// Leaves only the wanted rows of a batch.
+static void keep_wanted(Reader *reader, Batch *batch)
+{
+  if (batch->count > reader->picked_capacity) {
+    reader->picked_capacity = batch->count;
+    reader->picked = mem_realloc(reader->picked, batch->count, sizeof(*reader->picked));
+  }
+  size_t count = 0;
+  for (size_t i = 0; i < batch->count; i++) {
+    reader->picked[count] = (uint32_t)i;
+    count += is_wanted(&reader->filter, batch->first_row + i);
+  }
+  for (size_t i = 0; count && i < batch->column_count; i++) {
+    batch->columns[i] = column_pick(&batch->columns[i], reader->picked, count, &reader->scratch);
+  }
+  batch->first_row += count ? reader->picked[0] : 0;
+  batch->count = count;
+}
+
+static bool next_wanted(Reader *reader, Batch *batch, Error *err)
+{
+  do {
+    if (!next_batch(reader, batch, err)) {
+      return false;
+    }
+    if (!batch->count || !reader->filter.wanted) {
+      return true;
+    }
+    keep_wanted(reader, batch);
+  } while (!batch->count);
+  return true;
+}
+
+// Shares ---
+
+struct ReaderShare {
+  Reader *reader;
+  ParquetShare *parquet;
+  bool owner;  // of a stream that cannot be shared
+};
+
+ReaderShare *reader_share_new(Reader *reader)
+{
+  ReaderShare *share = mem_zalloc(1, sizeof(*share));
+  share->reader = reader;
+  share->parquet = reader->parquet ? parquet_share_new(reader->parquet) : NULL;
+  return share;
+}
+
+void reader_share_free(ReaderShare *share)
+{
+  if (share) {
+    parquet_share_free(share->parquet);
+    free(share);
+  }
+}
+
+bool reader_share_next(ReaderShare *share, Batch *batch, Error *err)
+{
+  Reader *reader = share->reader;
+  *batch =
+      (Batch){.column_count = reader->count, .columns = reader->columns, .first_row = reader->rows};
+  if (share->parquet) {
+    batch->first_row = parquet_scan_rows(reader->parquet);
+    return parquet_share_next(share->parquet, batch, err);
+  }
+  share->owner = share->owner || !atomic_exchange(&reader->claimed, true);
+  return !share->owner || next_wanted(reader, batch, err);
+}
+
+bool reader_next(Reader *reader, Batch *batch, Error *err)
+{
+  if (!reader->first) {
+    reader->first = reader_share_new(reader);
+  }
+  return reader_share_next(reader->first, batch, err);
+}
+
 uint64_t reader_total(Reader *reader)
 {
+  if (reader->parquet) {
+    return parquet_scan_rows(reader->parquet);
+  }
   if (!reader->counted && reader->files->format == FORMAT_PARQUET) {
     reader->total = table_count_rows(reader->files, reader->duck);
   }

@@ -38,12 +38,33 @@ typedef struct {
   const char *what;  // for messages: `feature "conv_rate" of feature_view "driver_stats"`
 } ReaderColumn;
 
+// Rows that need not be read. The zero value leaves nothing out.
+typedef struct {
+  const uint64_t *wanted;  // bit i: row i of the table; only those rows come. NULL: all
+  uint64_t wanted_rows;    // rows there are bits for; later ones are not wanted
+  bool has_times;          // rows whose time in column `time_column` (of those read) lies outside
+  size_t time_column;      // [oldest, newest] may be left out, whole row groups at a time
+  Time oldest;
+  Time newest;
+} ReaderFilter;
+
 typedef struct Reader Reader;
 
-// Only the given columns are read. An unknown column fails here, with a suggestion.
+// Only the given columns are read. An unknown column fails here, with a suggestion. `filter` may be
+// NULL; its bits must outlive the reader.
 Reader *reader_open(Duck *duck, const Table *table, const ReaderColumn *columns, size_t count,
-                    Error *err);
-// The next rows (2048 or so); batch->count is 0 at the end. The batch is valid until the next call.
-bool reader_next(Reader *reader, Batch *batch, Error *err);
+                    const ReaderFilter *filter, Error *err);
 uint64_t reader_total(Reader *reader);  // rows to come in all, 0 when not known: for progress bars
 void reader_close(Reader *reader);
+
+// The next rows (some thousands); batch->count is 0 at the end. The batch is valid until the next
+// call. With wanted rows a batch holds only those, the ones from batch->first_row on.
+bool reader_next(Reader *reader, Batch *batch, Error *err);
+
+// A share of a reader: several threads may each read with one of their own, and every row comes to
+// one of them, in blocks of consecutive rows. What cannot be shared comes to the first that asks.
+typedef struct ReaderShare ReaderShare;
+
+ReaderShare *reader_share_new(Reader *reader);
+bool reader_share_next(ReaderShare *share, Batch *batch, Error *err);
+void reader_share_free(ReaderShare *share);  // before reader_close; NULL is allowed

@@ -41,7 +41,7 @@ static void read_column(const ParquetFile *file, const ReaderColumn *column, boo
   volatile uint64_t sum = 0;
   for (size_t group = 0; cursor && group < file->group_count && group < 8; group++) {
     Batch batch = {.count = 1};
-    bool ok = parquet_cursor_start(cursor, group, &err);
+    bool ok = parquet_cursor_start(cursor, group, 0, &err);
     for (int i = 0; ok && batch.count && i < BATCH_LIMIT; i++) {
       ok = parquet_cursor_next(cursor, wanted, &batch, &err);
       sum += ok ? touch(&batch) : 0;

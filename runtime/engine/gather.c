@@ -1,0 +1,106 @@
+#include "engine/gather.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct Gather {
+  Type type;
+  size_t count;
+  size_t width;     // bytes per value; of a Slice for texts
+  uint8_t *values;  // NULL for lists
+  uint8_t *there;   // a byte per value: bits of one word may belong to two threads
+  uint64_t *valid;  // made by gather_column
+  Arena *texts;     // per thread
+  unsigned threads;
+  Builder *lists;  // lists only
+};
+
+static bool is_text(Type type)
+{
+  return type.kind == TYPE_STRING || type.kind == TYPE_BYTES;
+}
+
+Gather *gather_new(Type type, size_t count, unsigned threads)
+{
+  Gather *gather = mem_zalloc(1, sizeof(*gather));
+  gather->type = type;
+  gather->count = count;
+  gather->threads = threads;
+  if (type.kind == TYPE_LIST) {
+    gather->lists = builder_new(type);
+    return gather;
+  }
+  gather->width = is_text(type) ? sizeof(Slice) : type_width(type);
+  gather->values = mem_zalloc(count, gather->width);
+  gather->there = mem_zalloc(count, 1);
+  gather->texts = mem_zalloc(threads, sizeof(Arena));
+  return gather;
+}
+
+void gather_free(Gather *gather)
+{
+  if (!gather) {
+    return;
+  }
+  for (unsigned i = 0; gather->texts && i < gather->threads; i++) {
+    arena_deinit(&gather->texts[i]);
+  }
+  builder_free(gather->lists);
+  free(gather->texts);
+  free(gather->values);
+  free(gather->there);
+  free(gather->valid);
+  free(gather);
+}
+
+static void put_lists(Gather *gather, size_t first, const Column *column, size_t count)
+{
+  assert(builder_count(gather->lists) == first);
+  for (size_t i = 0; i < count; i++) {
+    builder_add(gather->lists, column, i);
+  }
+}
+
+static void put_texts(Gather *gather, unsigned thread, size_t first, const Column *column,
+                      size_t count)
+{
+  Slice *texts = (Slice *)gather->values + first;
+  for (size_t i = 0; i < count; i++) {
+    if (column_has(column, i)) {
+      texts[i] = arena_copy(&gather->texts[thread], column->slices[i]);
+    }
+  }
+}
+
+void gather_put(Gather *gather, unsigned thread, size_t first, const Column *column, size_t count)
+{
+  if (gather->lists) {
+    put_lists(gather, first, column, count);
+    return;
+  }
+  assert(first + count <= gather->count && thread < gather->threads);
+  for (size_t i = 0; i < count; i++) {
+    gather->there[first + i] = column_has(column, i);
+  }
+  if (is_text(gather->type)) {
+    put_texts(gather, thread, first, column, count);
+  } else {
+    memcpy(gather->values + first * gather->width, column->data, count * gather->width);
+  }
+}
+
+Column gather_column(Gather *gather)
+{
+  if (gather->lists) {
+    return builder_column(gather->lists);
+  }
+  if (!gather->valid) {
+    gather->valid = mem_zalloc(column_valid_words(gather->count), sizeof(uint64_t));
+    for (size_t i = 0; i < gather->count; i++) {
+      gather->valid[i / 64] |= (uint64_t)gather->there[i] << (i % 64);
+    }
+  }
+  return (Column){.type = gather->type, .valid = gather->valid, .data = gather->values};
+}
