@@ -9,6 +9,8 @@ local M = {}
 
 local quote = schema.quote
 
+local MAX_KEYS = 64 -- of one view, as runtime/data/catalog.h has it
+
 ---@class tidemark.Declaration
 ---@field word string
 ---@field name string
@@ -133,7 +135,7 @@ end
 
 --- Name of each key of a view's entities, with its entity; reports what two of them share.
 local function view_keys(linking, declaration)
-  local keys, seen = {}, {}
+  local keys, seen, count = {}, {}, 0
   for i, name in ipairs(declaration.fields.entity or {}) do
     local path = entity_path(declaration, i)
     local entity = resolve(linking, 'entity', name, declaration, path)
@@ -149,7 +151,12 @@ local function view_keys(linking, declaration)
           quote(keys[key.name]), quote(name), quote(key.name))
       end
       keys[key.name] = keys[key.name] or name
+      count = count + 1
     end
+  end
+  if count > MAX_KEYS then
+    linking.report(declaration, { 'entity' }, 'value', 'has %d keys; a view has at most %d', count,
+      MAX_KEYS)
   end
   return keys
 end

@@ -295,6 +295,14 @@ feature_service 's' { features = { 'hourly:rate', 'daily:rate', 'x:hourly__rate'
       service "features = { 'hourly:rate' }, roles = { hourly = { driver_id = 'd' } }", VIEW))
   end)
 
+  it('is found: more keys than a view can have', function()
+    assert.same({ '4:54: feature_view "v": has 65 keys; a view has at most 64' }, problems_of([[
+local keys = {}
+for i = 1, 65 do keys[i] = int64('k' .. i) end
+entity 'wide' { keys = keys }
+feature_view 'v' { features = { bool 'x' }, entity = 'wide', source = 'stats' }]]))
+  end)
+
   it('comes with the line and a caret', function()
     local problems = host.load('-- é\nlocal x = "é" .. y').problems
     assert.equal(1, #problems)

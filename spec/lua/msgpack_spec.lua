@@ -116,7 +116,7 @@ describe('tidemark.msgpack', function()
   it('agrees with another implementation', function()
     local seed = os.time()
     math.randomseed(seed)
-    for _ = 1, 300 do
+    for _ = 1, 100 do
       local value = random_value(3)
       local bytes = msgpack.encode(value)
       local ok, message = pcall(function()
