@@ -333,12 +333,8 @@ DbRead *db_read_new(Db *db, Error *err)
   return read;
 }
 
-bool db_read_begin(DbRead *read, Error *err)
+static bool renew_read(DbRead *read, Error *err)
 {
-  assert(!atomic_load(&read->busy));
-  if (db_forked(read->db, err)) {
-    return false;
-  }
   for (;;) {
     enter_read(read);
     int rc = mdb_txn_renew(read->txn);
@@ -355,11 +351,33 @@ bool db_read_begin(DbRead *read, Error *err)
   }
 }
 
+bool db_read_begin(DbRead *read, Error *err)
+{
+  assert(!atomic_load(&read->busy));
+  if (db_forked(read->db, err)) {
+    return false;
+  }
+  // First the rows on their way into the tables, then the tables: overlay.h says why.
+  Overlay *overlay = atomic_load_explicit(&read->db->overlay, memory_order_acquire);
+  read->pin = overlay ? overlay_pin(overlay) : (OverlayPin){0};
+  if (!renew_read(read, err)) {
+    overlay_unpin(&read->pin);
+    return false;
+  }
+  return true;
+}
+
 void db_read_end(DbRead *read)
 {
   assert(atomic_load(&read->busy));
   mdb_txn_reset(read->txn);
   atomic_store_explicit(&read->busy, false, memory_order_release);
+  overlay_unpin(&read->pin);
+}
+
+void db_set_overlay(Db *db, Overlay *overlay)
+{
+  atomic_store_explicit(&db->overlay, overlay, memory_order_release);
 }
 
 uint64_t db_read_snapshot(const DbRead *read)

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "store/overlay.h"
 
 typedef struct Db Db;
 typedef struct DbWrite DbWrite;  // the one write transaction; begin, use and end on one thread
@@ -38,6 +39,10 @@ bool db_read_begin(DbRead *read, Error *err);   // a snapshot of what is committ
 void db_read_end(DbRead *read);                 // never keep one open over a wait: pages pile up
 uint64_t db_read_snapshot(const DbRead *read);  // changes with every commit by anyone
 void db_read_free(DbRead *read);
+
+// From here on, reads of online rows see those of `overlay` too: each read pins it when it begins.
+// NULL takes it away again; then no read may be under way.
+void db_set_overlay(Db *db, struct Overlay *overlay);
 
 typedef struct {
   uint64_t map_size;

@@ -29,6 +29,8 @@ struct Db {
   pthread_mutex_t gate;  // guards `reads`, held while growing
   DbRead *reads;
 
+  _Atomic(Overlay *) overlay;  // what readers see on top of the tables; NULL: nothing
+
   _Atomic(const void *) writer;  // a thread-local address of the thread that writes; NULL: nobody
 };
 
@@ -45,6 +47,7 @@ struct DbRead {
   MDB_txn *txn;  // reset between db_read_end and db_read_begin
   DbRead *next;
   atomic_bool busy;
+  OverlayPin pin;  // while it is begun
   char apart[64];  // from the flag of another thread's reader
 };
 

@@ -153,12 +153,36 @@ static bool get_block(DbRead *read, const Slice *keys, size_t count, RowView *ro
   return true;
 }
 
+// Puts the rows on their way into the tables in the place of lesser ones.
+static bool overlay_block(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
+                          Error *err)
+{
+  for (size_t i = 0; i < count; i++) {
+    Slice bytes;
+    RowView row;
+    if (keys[i].size == 0 || !overlay_find(&read->pin, keys[i], &bytes)) {
+      continue;
+    }
+    if (!row_open(bytes, &row, err)) {
+      return fail_row(read->db, keys[i], err);
+    }
+    if (!found[i] || row_rank_compare(row.rank, rows[i].rank) > 0) {
+      rows[i] = row;
+      found[i] = true;
+    }
+  }
+  return true;
+}
+
 bool online_get_many(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
                      Error *err)
 {
   for (size_t i = 0; i < count; i += ONLINE_BLOCK) {
     size_t block = count - i < ONLINE_BLOCK ? count - i : ONLINE_BLOCK;
     if (!get_block(read, keys + i, block, rows + i, found + i, err)) {
+      return false;
+    }
+    if (read->pin.tables && !overlay_block(read, keys + i, block, rows + i, found + i, err)) {
       return false;
     }
   }

@@ -16,8 +16,8 @@ typedef enum {
 bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
                 Error *err);
 
-// The stored row of a key; slices point into the map and die with the read. *found is false when
-// there is none; a tombstone is found.
+// The newest row of a key, stored or on its way there (overlay.h); slices die with the read. *found
+// is false when there is none; a tombstone is found.
 bool online_get(DbRead *read, Slice key, RowView *row, bool *found, Error *err);
 
 enum { ONLINE_BLOCK = 32 };  // keys that are looked up before the first row is touched
@@ -31,7 +31,8 @@ typedef struct {
   RowView row;
 } OnlineEntry;
 
-// Visits the rows of a view in key order, starting after `after` (empty: from the first), until
-// `visit` returns false. Pages of a few thousand rows per read keep the snapshot short.
+// Visits the stored rows of a view (not those on their way there) in key order, starting after
+// `after` (empty: from the first), until `visit` returns false. Pages of a few thousand rows per
+// read keep the snapshot short.
 bool online_scan(DbRead *read, uint16_t view_id, Slice after,
                  bool (*visit)(void *context, const OnlineEntry *entry), void *context, Error *err);

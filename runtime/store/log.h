@@ -1,0 +1,61 @@
+#pragma once
+// The append-only log of pushed rows, in the folder `log` of a store: what is in it is durable, and
+// LMDB is the index that is built behind it. Segments are named after their first sequence
+// (log_segment.h has their format); sequences start at 1 and only grow.
+//
+// One process at a time has it open (a lock on the file `log/lock`), and one thread uses it.
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "store/log_position.h"
+#include "store/log_segment.h"
+
+#define LOG_SEGMENT_BYTES (UINT64_C(64) << 20)  // a segment that is larger gets a successor
+#define LOG_KEEP_BYTES (UINT64_C(1) << 30)      // of segments kept after they were applied
+
+// Arrival of a pushed row by contract rule 3 is this plus its sequence: at equal times it wins over
+// a row of a file.
+#define LOG_ARRIVAL_BASE (UINT64_C(1) << 62)
+
+typedef struct Log Log;
+
+typedef struct {
+  const char *store;       // the store's folder
+  uint64_t segment_bytes;  // 0: LOG_SEGMENT_BYTES
+  uint64_t keep_bytes;     // 0: LOG_KEEP_BYTES
+} LogOptions;
+
+// Called for a record of the log; `end` is the position behind it.
+typedef bool (*LogVisit)(void *context, const LogRecord *record, LogPosition end, Error *err);
+
+// Opens the log, visits every record after `from` in order, and cuts off what a crash left half
+// written. Fails when another process has it open, and on damage.
+Log *log_open(const LogOptions *options, LogPosition from, LogVisit visit, void *context,
+              Error *err);
+void log_close(Log *log);  // NULL is allowed
+
+// Whether there may be records after `from`. Looks at names and sizes only, without the lock.
+bool log_has_more(const char *store, LogPosition from);
+
+// A record is put together in the log's group: the caller appends its payload to the returned
+// buffer, at most LOG_RECORD_MAX bytes, and ends it.
+uint64_t log_next_sequence(const Log *log);
+Buf *log_begin(Log *log);
+void log_end(Log *log);
+size_t log_group_bytes(const Log *log);
+
+// Writes the group. After a failure (a full disk, say) it is gone as if it had never been put
+// together, and its sequences are used again.
+bool log_write(Log *log, Error *err);
+void log_discard(Log *log);  // forgets the group
+
+// Brings what was written to the disk. A failure cannot be repaired in this process: every later
+// write fails.
+bool log_sync(Log *log, Error *err);
+
+LogPosition log_end_position(const Log *log);  // behind what was written
+uint64_t log_durable(const Log *log);          // the last sequence that is on the disk
+
+// Drops the oldest segments, as long as more than keep_bytes of them have only records up to
+// `applied`.
+void log_trim(Log *log, uint64_t applied);

@@ -1,0 +1,80 @@
+#pragma once
+// Rows that are in the log and not in LMDB yet, in memory: the newest row of each key. One thread
+// puts rows, any thread reads, and no reader ever waits.
+//
+// Rows live in tables. The active one is a hash table that only grows: a row is put in front of the
+// older ones of its key, and nothing that is there ever changes. A reader pins the tables there are
+// and the last sequence that is published, and sees the first row of a key up to that sequence: so
+// everything it reads is of one moment. A table that is large or old is sealed, applied to LMDB by
+// another thread, and dropped. Its memory goes with the last reader that has it pinned.
+//
+// No row that was published is ever missed, by the order of things:
+//   a row is published here before it is acknowledged, and its table is dropped only after the
+//   commit that puts it (or a greater row) into LMDB;
+//   a reader pins first and begins its LMDB transaction after that. A row that the pin does not
+//   hold any more was committed before the pin, hence before the transaction began.
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+typedef struct Overlay Overlay;
+typedef struct OverlayTable OverlayTable;
+
+enum {
+  OVERLAY_TABLE_BYTES = 32 << 20,  // of keys and rows: such a table is full
+  OVERLAY_TABLE_ROWS = 1 << 18,    // as many rows make it full too
+};
+
+Overlay *overlay_new(void);
+void overlay_free(Overlay *overlay);  // nothing is pinned any more; NULL is allowed
+
+// The thread that puts
+// -----------------------------------------------------------------------------
+
+// A row that is greater than every row of its key so far; the bytes are copied. Readers see it once
+// its sequence is published.
+void overlay_put(Overlay *overlay, Slice key, Slice row, uint64_t sequence);
+
+// The newest row of a key in the active table, published or not.
+bool overlay_active_row(const Overlay *overlay, Slice key, Slice *row);
+
+// Forgets what was put since the last publication.
+void overlay_undo(Overlay *overlay);
+void overlay_publish(Overlay *overlay, uint64_t sequence);
+
+size_t overlay_active_rows(const Overlay *overlay);  // put, not distinct
+bool overlay_active_full(const Overlay *overlay);
+
+// Takes the active table, published as a whole, for applying; NULL when it is empty. It stays
+// visible until it is dropped.
+OverlayTable *overlay_seal(Overlay *overlay);
+
+// Any thread
+// ---------------------------------------------------------------------------------------
+
+typedef struct {
+  Slice key;
+  Slice row;
+} OverlayRow;
+
+// The newest row of each key of a sealed table, in key order; the caller frees the array. Slices
+// live as long as the table.
+size_t overlay_table_rows(const OverlayTable *table, OverlayRow **rows);
+
+// Its rows were committed: makes it invisible to those who pin from now on.
+void overlay_drop(Overlay *overlay, OverlayTable *table);
+
+typedef struct OverlayTables OverlayTables;
+
+typedef struct {
+  OverlayTables *tables;  // NULL: there were no rows
+  uint64_t visible;       // the last published sequence
+} OverlayPin;
+
+// Pin before the LMDB transaction begins. With no rows it costs one atomic load.
+OverlayPin overlay_pin(Overlay *overlay);
+void overlay_unpin(OverlayPin *pin);
+
+// The row of a key; valid until it is unpinned.
+bool overlay_find(const OverlayPin *pin, Slice key, Slice *row);
