@@ -35,9 +35,11 @@ local function new_reports()
     if not name then
       break
     end
-    if not seen[name] then
-      seen[name] = true
-      reports[#reports + 1] = name .. ':\n' .. read_file(logs .. '/' .. name)
+    local text = not seen[name] and read_file(logs .. '/' .. name) or ''
+    seen[name] = true
+    -- A file may hold a warning of the sanitizer about itself only, as for a very large stack.
+    if text:find('ERROR: ', 1, true) or text:find('runtime error: ', 1, true) then
+      reports[#reports + 1] = name .. ':\n' .. text
     end
   end
   return reports
