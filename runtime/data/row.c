@@ -326,6 +326,28 @@ static bool put_values(Buf *out, const Column *const *columns, size_t count, siz
   return true;
 }
 
+static uint8_t flags_of(bool deleted, bool wide, bool errors, Slice key)
+{
+  return (uint8_t)((deleted ? ROW_DELETED : 0) | (wide ? ROW_WIDE : 0) | (errors ? ROW_ERRORS : 0)
+                   | (key.size ? ROW_HAS_KEY : 0));
+}
+
+// Completes the row that begins at `start`.
+static void put_header(Buf *out, size_t start, RowRank rank, uint8_t flags, size_t count)
+{
+  assert(out->size - start <= UINT32_MAX);
+  Header header = {
+      .version = ROW_VERSION,
+      .flags = flags,
+      .count = (uint16_t)count,
+      .size = (uint32_t)(out->size - start),
+      .event_time = rank.event_time,
+      .created_time = rank.created_time,
+      .arrival = rank.arrival,
+  };
+  memcpy(out->data + start, &header, sizeof(header));
+}
+
 void row_encode(Buf *out, RowRank rank, bool deleted, const Column *const *columns, size_t count,
                 size_t row, Slice key)
 {
@@ -342,17 +364,28 @@ void row_encode(Buf *out, RowRank rank, bool deleted, const Column *const *colum
     assert(fits);
   }
   buf_put_slice(out, key);
+  put_header(out, start, rank, flags_of(deleted, wide, false, key), count);
+}
 
-  assert(out->size - start <= UINT32_MAX);
-  Header header = {
-      .version = ROW_VERSION,
-      .flags = (uint8_t)((deleted ? ROW_DELETED : 0) | (wide ? ROW_WIDE : 0)
-                         | (key.size ? ROW_HAS_KEY : 0)),
-      .count = (uint16_t)count,
-      .size = (uint32_t)(out->size - start),
-      .event_time = rank.event_time,
-      .created_time = rank.created_time,
-      .arrival = rank.arrival,
-  };
-  memcpy(out->data + start, &header, sizeof(header));
+void row_encode_values(Buf *out, RowRank rank, bool deleted, const RowValues *values, Slice key)
+{
+  size_t count = deleted ? 0 : values->count;
+  size_t size = count ? values->bytes.size : 0;
+  size_t errors_size = count && values->errors ? (count + 7) / 8 : 0;
+  bool wide = size > UINT16_MAX;
+  size_t offset_size = wide ? sizeof(uint32_t) : sizeof(uint16_t);
+  assert(count <= UINT16_MAX);
+  assert(rank.event_time != TIME_NULL);
+  size_t start = out->size;
+  buf_reserve(out, ROW_HEADER + (count + 1) * offset_size + size + errors_size + key.size);
+  uint8_t *at = out->data + start + ROW_HEADER;
+  for (size_t i = 0; i <= count; i++, at += offset_size) {
+    uint32_t offset = i ? values->ends[i - 1] : 0;
+    memcpy(at, &offset, offset_size);  // little-endian: its first bytes are the low ones
+  }
+  out->size = (size_t)(at - out->data);
+  buf_put(out, values->bytes.data, size);
+  buf_put(out, values->errors, errors_size);
+  buf_put_slice(out, key);
+  put_header(out, start, rank, flags_of(deleted, wide, errors_size != 0, key), count);
 }

@@ -92,6 +92,24 @@ ValueStatus row_slot_status(const RowView *row, uint32_t slot);
 void row_encode(Buf *out, RowRank rank, bool deleted, const Column *const *columns, size_t count,
                 size_t row, Slice key);
 
+// Values that are msgpack already, in slot order.
+typedef struct {
+  Slice bytes;           // one after the other
+  const uint32_t *ends;  // of each, in `bytes`
+  size_t count;
+  const uint8_t *errors;  // (count + 7) / 8 bytes as in a row; NULL when there are none
+} RowValues;
+
+// The same from such values.
+void row_encode_values(Buf *out, RowRank rank, bool deleted, const RowValues *values, Slice key);
+
+// Changes the arrival of an encoded row in place.
+static inline void row_set_arrival(void *row, uint64_t arrival)
+{
+  enum { ARRIVAL_AT = 24 };
+  memcpy((uint8_t *)row + ARRIVAL_AT, &arrival, sizeof(arrival));
+}
+
 // Appends one value of a column as msgpack, as answers and rows have it: timestamps as integers in
 // microseconds, float32 as float 32, bytes as bin, lists and vectors as arrays.
 void row_put_value(Buf *out, const Column *column, size_t row);

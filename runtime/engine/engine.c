@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "engine/writer.h"
 #include "store/registry.h"
 
 enum { PROGRESS_INTERVAL_MS = 50 };
@@ -19,6 +20,10 @@ struct Engine {
   unsigned threads;
   Db *db;      // NULL until it is first needed
   Duck *duck;  // NULL until a file is touched
+
+  pthread_mutex_t writer_lock;
+  Writer *writer;  // NULL until something is pushed
+  Durability durability;
 
   pthread_mutex_t catalog_lock;
   Catalog *catalog;  // of the newest generation anyone has asked for; one reference is ours
@@ -59,6 +64,8 @@ Engine *engine_open(const EngineOptions *options, Error *err)
   engine->store = store_path(options, project);
   engine->memory_limit = options->memory_limit;
   engine->threads = options->threads;
+  engine->durability = options->relaxed ? DURABILITY_RELAXED : DURABILITY_FULL;
+  pthread_mutex_init(&engine->writer_lock, NULL);
   pthread_mutex_init(&engine->catalog_lock, NULL);
   return engine;
 }
@@ -68,12 +75,14 @@ void engine_close(Engine *engine)
   if (!engine) {
     return;
   }
+  writer_close(engine->writer, NULL);
   catalog_unref(engine->catalog);
   if (engine->duck) {
     duck_close(engine->duck);
   }
   db_close(engine->db);
   pthread_mutex_destroy(&engine->catalog_lock);
+  pthread_mutex_destroy(&engine->writer_lock);
   free(engine->store);
   free(engine->project);
   free(engine);
@@ -146,7 +155,22 @@ Db *engine_db(Engine *engine, bool create, Error *err)
     return NULL;
   }
   engine->db = db_open(&(DbOptions){.path = engine->store}, err);
+  if (engine->db && !writer_recover(engine, engine->db, err)) {
+    db_close(engine->db);
+    engine->db = NULL;
+  }
   return engine->db;
+}
+
+Writer *engine_writer(Engine *engine, Error *err)
+{
+  pthread_mutex_lock(&engine->writer_lock);
+  if (!engine->writer) {
+    engine->writer = writer_open(engine, engine->durability, err);
+  }
+  Writer *writer = engine->writer;
+  pthread_mutex_unlock(&engine->writer_lock);
+  return writer;
 }
 
 Duck *engine_duck(Engine *engine, Error *err)

@@ -17,6 +17,7 @@ typedef struct {
   const char *store;      // folder; NULL: $TIDEMARK_STORE or <project>/.tidemark/store
   uint64_t memory_limit;  // bytes for jobs; 0: 1 GiB
   unsigned threads;       // 0: all
+  bool relaxed;           // pushes are answered before they are on the disk (engine/writer.h)
 } EngineOptions;
 
 // One line of a long job. `total` is 0 when it is not known.
@@ -39,10 +40,14 @@ bool engine_progress(Engine *engine, const Progress *progress, Error *err);
 void engine_cancel(Engine *engine);
 
 const char *engine_project(const Engine *engine);
-unsigned engine_threads(const Engine *engine);  // as asked for: 0 for all
+unsigned engine_threads(const Engine *engine);   // as asked for: 0 for all
 const char *engine_store(const Engine *engine);  // the store's folder
 Db *engine_db(Engine *engine, bool create, Error *err);
 Duck *engine_duck(Engine *engine, Error *err);
+
+// The writer of pushed rows, opened when it is first needed; ERR_UNAVAILABLE while another process
+// has the log. Any thread.
+struct Writer *engine_writer(Engine *engine, Error *err);
 
 // The catalog of the snapshot that `read` is on; one reference is the caller's. Decoded anew only
 // when the generation has changed. Fails with "nothing has been applied yet: run `tidemark apply`".

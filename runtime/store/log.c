@@ -165,7 +165,7 @@ static bool in_use(const Log *log, Error *err)
   char holder[LINE_SIZE] = {0};
   ssize_t size = pread(log->lock, holder, sizeof(holder) - 1, 0);
   holder[size > 0 ? strcspn(holder, "\n") : 0] = '\0';
-  return error_set(err, ERR_STORE,
+  return error_set(err, ERR_UNAVAILABLE,
                    "the log %s is in use by another process%s%s: push through that server with "
                    "--connect HOST:PORT, or end it first",
                    log->folder, *holder ? ", " : "", holder);
@@ -497,18 +497,19 @@ static void seal_group(Log *log)
   assert(sequence == log->next);
 }
 
-static bool broken(const Log *log, Error *err)
+bool log_usable(const Log *log, Error *err)
 {
-  return error_set(
-      err, ERR_STORE,
-      "the log %s could not be brought to the disk before: nothing is pushed any more; "
-      "check the disk and start again",
-      log->folder);
+  return !log->broken
+         || error_set(
+             err, ERR_STORE,
+             "the log %s could not be brought to the disk before: nothing is pushed any more; "
+             "check the disk and start again",
+             log->folder);
 }
 
 bool log_write(Log *log, Error *err)
 {
-  bool ok = log->broken ? broken(log, err) : rotate(log, err);
+  bool ok = log_usable(log, err) && rotate(log, err);
   if (ok) {
     seal_group(log);
     ok = write_all(log, log->offset, buf_slice(&log->group), err);
@@ -529,8 +530,8 @@ bool log_write(Log *log, Error *err)
 
 bool log_sync(Log *log, Error *err)
 {
-  if (log->broken) {
-    return broken(log, err);
+  if (!log_usable(log, err)) {
+    return false;
   }
   if (log->durable == log->written) {
     return true;

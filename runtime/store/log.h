@@ -29,13 +29,16 @@ typedef struct {
 typedef bool (*LogVisit)(void *context, const LogRecord *record, LogPosition end, Error *err);
 
 // Opens the log, visits every record after `from` in order, and cuts off what a crash left half
-// written. Fails when another process has it open, and on damage.
+// written. Fails with ERR_UNAVAILABLE when another process has it open, and on damage.
 Log *log_open(const LogOptions *options, LogPosition from, LogVisit visit, void *context,
               Error *err);
 void log_close(Log *log);  // NULL is allowed
 
 // Whether there may be records after `from`. Looks at names and sizes only, without the lock.
 bool log_has_more(const char *store, LogPosition from);
+
+// Whether it can still be written to: not after a failed sync.
+bool log_usable(const Log *log, Error *err);
 
 // A record is put together in the log's group: the caller appends its payload to the returned
 // buffer, at most LOG_RECORD_MAX bytes, and ends it.

@@ -216,6 +216,10 @@ void overlay_undo(Overlay *overlay)
     atomic_store_explicit(bucket, node->next, memory_order_release);
     table->rows--;
   }
+  if (table && table->rows == 0) {  // nobody else has it: it was never published
+    table_unref(table);
+    overlay->active = NULL;
+  }
 }
 
 void overlay_publish(Overlay *overlay, uint64_t sequence)

@@ -1,0 +1,728 @@
+#include "engine/writer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/bytes.h"
+#include "base/mem.h"
+#include "data/key.h"
+#include "engine/writer_apply.h"
+#include "store/online.h"
+
+enum { RETRY_MS = 1000, ENTRY_HEAD = 2 * sizeof(uint32_t) };
+
+// A table that waits to be applied.
+typedef struct Sealed {
+  struct Sealed *next;
+  OverlayTable *table;
+  LogPosition end;
+} Sealed;
+
+struct Writer {
+  Engine *engine;
+  Db *db;
+  Durability durability;
+  Overlay *overlay;
+  pthread_t log_thread;
+  pthread_t apply_thread;
+
+  // The log thread's.
+  Log *log;
+  DbRead *read;
+  Buf merged;         // a partial row put together with the one it completes
+  Buf merged_values;  // its values
+  uint32_t *ends;     // of those
+  size_t ends_capacity;
+  uint64_t sealed_at;  // monotonic ns: since when the active table waits
+  uint64_t synced_at;
+
+  pthread_mutex_t lock;  // for all that follows
+  pthread_cond_t work;   // something to log, or the end
+  pthread_cond_t room;   // the queue has become shorter
+  pthread_cond_t sealed_work;
+  pthread_cond_t applied_one;
+  Push *first;
+  Push **last;
+  size_t queued_bytes;
+  size_t queued_count;
+  Sealed *sealed;  // oldest first; the first one is being applied
+  size_t sealed_count;
+  uint64_t applied;   // sequence
+  Error apply_error;  // why applying fails; code 0: it does not
+  bool stopping;      // nothing is submitted any more
+  bool log_ended;     // nothing is sealed any more
+};
+
+// Rows --------------------------------------------------------------------------------------------
+
+void push_row_put(Buf *out, const PushRow *row)
+{
+  uint8_t head[PUSH_HEADER] = {PUSH_VERSION, row->flags};
+  uint16_t given_size = (uint16_t)row->given.size;
+  uint32_t key_size = (uint32_t)row->key.size;
+  memcpy(head + 2, &given_size, sizeof(given_size));
+  memcpy(head + 4, &key_size, sizeof(key_size));
+  buf_put(out, head, sizeof(head));
+  buf_put_slice(out, row->key);
+  buf_put_slice(out, row->given);
+  buf_put_slice(out, row->row);
+}
+
+bool push_row_open(Slice payload, PushRow *row)
+{
+  uint16_t given_size;
+  uint32_t key_size;
+  if (payload.size < PUSH_HEADER || payload.data[0] != PUSH_VERSION) {
+    return false;
+  }
+  memcpy(&given_size, payload.data + 2, sizeof(given_size));
+  memcpy(&key_size, payload.data + 4, sizeof(key_size));
+  size_t rest = payload.size - PUSH_HEADER;
+  if (key_size < KEY_VIEW_SIZE || key_size > rest || given_size > rest - key_size) {
+    return false;
+  }
+  const char *at = payload.data + PUSH_HEADER;
+  *row = (PushRow){
+      .flags = (uint8_t)payload.data[1],
+      .key = slice_of(at, key_size),
+      .given = slice_of(at + key_size, given_size),
+      .row = slice_of(at + key_size + given_size, rest - key_size - given_size),
+  };
+  return true;
+}
+
+void push_add(Push *push, uint32_t number, const PushRow *row)
+{
+  size_t start = push->rows.size;
+  buf_reserve(&push->rows, ENTRY_HEAD);
+  push->rows.size += ENTRY_HEAD;
+  push_row_put(&push->rows, row);
+  uint32_t head[2] = {(uint32_t)(push->rows.size - start - ENTRY_HEAD), number};
+  memcpy(push->rows.data + start, head, sizeof(head));
+  push->count++;
+}
+
+void push_deinit(Push *push)
+{
+  buf_deinit(&push->rows);
+  buf_deinit(&push->too_large);
+}
+
+// Takes the first row off `rows`.
+static PushRow take_row(Slice *rows, uint32_t *number)
+{
+  uint32_t head[2];
+  memcpy(head, rows->data, sizeof(head));
+  PushRow row;
+  bool ok = push_row_open(slice_of(rows->data + ENTRY_HEAD, head[0]), &row);
+  assert(ok);
+  (void)ok;
+  *number = head[1];
+  *rows = slice_of(rows->data + ENTRY_HEAD + head[0], rows->size - ENTRY_HEAD - head[0]);
+  return row;
+}
+
+// Merging -----------------------------------------------------------------------------------------
+
+static bool is_given(Slice given, size_t slot)
+{
+  return slot / 8 < given.size && ((uint8_t)given.data[slot / 8] >> (slot % 8) & 1);
+}
+
+static Slice slot_value(const RowView *row, uint32_t slot)
+{
+  static const char NIL[] = "\xc0";
+  uint32_t present;
+  Slice value = row_span(row, slot, 1, &present);
+  return present ? value : slice_of(NIL, 1);
+}
+
+static void reserve_ends(Writer *writer, size_t count)
+{
+  if (count > writer->ends_capacity) {
+    writer->ends_capacity = count;
+    writer->ends = mem_realloc(writer->ends, count, sizeof(*writer->ends));
+  }
+}
+
+// What `pushed` gives, and the rest of `base`. Errors of features that are kept stay errors.
+static Slice merge(Writer *writer, const PushRow *pushed, const RowView *over, const RowView *base)
+{
+  size_t count = over->count > base->count ? over->count : base->count;
+  uint8_t errors[UINT16_MAX / 8 + 1];
+  size_t errors_size = (count + 7) / 8;
+  bool has_errors = false;
+  memset(errors, 0, errors_size);
+  reserve_ends(writer, count);
+  buf_reset(&writer->merged_values);
+  for (uint32_t slot = 0; slot < count; slot++) {
+    const RowView *from = is_given(pushed->given, slot) ? over : base;
+    buf_put_slice(&writer->merged_values, slot_value(from, slot));
+    writer->ends[slot] = (uint32_t)writer->merged_values.size;
+    if (row_slot_status(from, slot) == STATUS_ERROR) {
+      errors[slot / 8] |= (uint8_t)(1U << (slot % 8));
+      has_errors = true;
+    }
+  }
+  RowValues values = {
+      .bytes = buf_slice(&writer->merged_values),
+      .ends = writer->ends,
+      .count = count,
+      .errors = has_errors ? errors : NULL,
+  };
+  buf_reset(&writer->merged);
+  row_encode_values(&writer->merged, over->rank, false, &values, over->key);
+  return buf_slice(&writer->merged);
+}
+
+// Logging -----------------------------------------------------------------------------------------
+
+// The greater one of the newest row that readers know and the newest of this group; NULL: none.
+static bool find_newest(const Writer *writer, Slice key, RowView *newest, bool *found, Error *err)
+{
+  Slice bytes;
+  RowView row;
+  if (!overlay_active_row(writer->overlay, key, &bytes)) {
+    return true;
+  }
+  if (!row_open(bytes, &row, err)) {
+    return false;
+  }
+  if (!*found || row_rank_compare(row.rank, newest->rank) > 0) {
+    *newest = row;
+    *found = true;
+  }
+  return true;
+}
+
+// A row of the block under way.
+typedef struct {
+  PushRow pushed;
+  uint32_t number;
+  RowView base;  // the newest row that readers know, if `found`
+  bool found;
+} Candidate;
+
+static bool log_row(Writer *writer, Push *push, Candidate *it, Error *err)
+{
+  uint64_t sequence = log_next_sequence(writer->log);
+  PushRow *pushed = &it->pushed;
+  RowView row;
+  bool online = pushed->flags & PUSH_ONLINE;
+  if (!row_open(pushed->row, &row, err)
+      || (online && !find_newest(writer, pushed->key, &it->base, &it->found, err))) {
+    return false;
+  }
+  row.rank.arrival = LOG_ARRIVAL_BASE + sequence;
+  bool wins = online && (!it->found || row_rank_compare(row.rank, it->base.rank) > 0);
+  bool partial = pushed->flags & PUSH_PARTIAL;
+  if (wins && partial && it->found && !row.deleted && !it->base.deleted) {
+    pushed->row = merge(writer, pushed, &row, &it->base);
+  }
+  if (PUSH_HEADER + pushed->key.size + pushed->given.size + pushed->row.size > LOG_RECORD_MAX) {
+    buf_put(&push->too_large, &it->number, sizeof(it->number));
+    return true;
+  }
+  Buf *group = log_begin(writer->log);
+  push_row_put(group, pushed);
+  uint8_t *stored = group->data + group->size - pushed->row.size;
+  row_set_arrival(stored, row.rank.arrival);
+  if (wins) {
+    overlay_put(writer->overlay, pushed->key, slice_of(stored, pushed->row.size), sequence);
+  }
+  log_end(writer->log);
+  push->written += wins || !online;
+  push->stale += online && !wins;
+  return true;
+}
+
+// Puts the first rows of *rows into the log's group: a block of them, or fewer when the group is
+// large. Merging may make much of little, so the bytes are looked at after every row.
+static bool log_block(Writer *writer, Push *push, Slice *rows, Error *err)
+{
+  Candidate block[ONLINE_BLOCK];
+  Slice after[ONLINE_BLOCK];
+  Slice keys[ONLINE_BLOCK];
+  RowView newest[ONLINE_BLOCK] = {0};
+  bool found[ONLINE_BLOCK];
+  size_t count = 0;
+  for (Slice rest = *rows; count < ONLINE_BLOCK && rest.size; count++) {
+    block[count].pushed = take_row(&rest, &block[count].number);
+    bool online = block[count].pushed.flags & PUSH_ONLINE;
+    keys[count] = online ? block[count].pushed.key : (Slice){0};
+    after[count] = rest;
+  }
+  if (!online_get_many(writer->read, keys, count, newest, found, err)) {
+    return false;
+  }
+  for (size_t i = 0; i < count && log_group_bytes(writer->log) < WRITER_GROUP_BYTES; i++) {
+    block[i].base = newest[i];
+    block[i].found = found[i];
+    if (!log_row(writer, push, &block[i], err)) {
+      return false;
+    }
+    *rows = after[i];
+  }
+  return true;
+}
+
+static void seal(Writer *writer);
+
+// Waits while too many rows have not been applied yet. Fails when they cannot be.
+static bool wait_for_room(Writer *writer, Error *err)
+{
+  if (!overlay_active_full(writer->overlay)) {
+    return true;
+  }
+  pthread_mutex_lock(&writer->lock);
+  while (writer->sealed_count >= WRITER_TABLES && !writer->apply_error.code) {
+    pthread_cond_wait(&writer->applied_one, &writer->lock);
+  }
+  bool room = writer->sealed_count < WRITER_TABLES;
+  if (!room) {
+    error_set(err, writer->apply_error.code, "nothing more can be pushed: %s",
+              writer->apply_error.message);
+  }
+  pthread_mutex_unlock(&writer->lock);
+  return room;
+}
+
+// Writes what was put together and makes it visible.
+static bool commit_group(Writer *writer, Error *err)
+{
+  if (!log_write(writer->log, err)
+      || (writer->durability == DURABILITY_FULL && !log_sync(writer->log, err))) {
+    overlay_undo(writer->overlay);
+    return false;
+  }
+  overlay_publish(writer->overlay, log_next_sequence(writer->log) - 1);
+  return true;
+}
+
+// Makes room for more rows, and a reader that sees all that is published.
+static bool begin_group(Writer *writer, Error *err)
+{
+  if (!log_usable(writer->log, err) || !wait_for_room(writer, err)) {
+    return false;
+  }
+  if (overlay_active_full(writer->overlay)) {
+    seal(writer);
+  }
+  if (overlay_active_rows(writer->overlay) == 0) {
+    writer->sealed_at = clock_monotonic_ns();
+  }
+  return db_read_begin(writer->read, err);
+}
+
+// Puts rows of `pushes` into the log's group until it is large; *push and *rows say where it goes
+// on.
+static bool fill_group(Writer *writer, Push **push, Slice *rows, Error *err)
+{
+  while (*push && log_group_bytes(writer->log) < WRITER_GROUP_BYTES) {
+    if (rows->size == 0) {
+      *push = (*push)->next;
+      *rows = *push ? buf_slice(&(*push)->rows) : (Slice){0};
+    } else if (!log_block(writer, *push, rows, err)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool write_pushes(Writer *writer, Push *pushes, Error *err)
+{
+  Push *push = pushes;
+  Slice rows = buf_slice(&push->rows);
+  while (push) {
+    if (!begin_group(writer, err)) {
+      return false;
+    }
+    bool ok = fill_group(writer, &push, &rows, err);
+    db_read_end(writer->read);
+    if (!ok) {
+      log_discard(writer->log);
+      overlay_undo(writer->overlay);
+      return false;
+    }
+    if (!commit_group(writer, err)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static void write_group(Writer *writer, Push *pushes)
+{
+  Error err = {0};
+  bool ok = write_pushes(writer, pushes, &err);
+  for (Push *push = pushes, *next; push; push = next) {
+    next = push->next;
+    push->ok = ok;
+    push->err = err;
+    push->done(push);
+  }
+}
+
+// Hands the active table to the apply thread. What LMDB holds must never be ahead of the log on the
+// disk.
+static void seal(Writer *writer)
+{
+  Error ignored = {0};
+  if (overlay_active_rows(writer->overlay) == 0 || !log_sync(writer->log, &ignored)) {
+    return;  // a log that cannot be synced says so to the next push
+  }
+  Sealed *sealed = mem_zalloc(1, sizeof(*sealed));
+  sealed->end = log_end_position(writer->log);
+  sealed->table = overlay_seal(writer->overlay);
+  pthread_mutex_lock(&writer->lock);
+  Sealed **last = &writer->sealed;
+  while (*last) {
+    last = &(*last)->next;
+  }
+  *last = sealed;
+  writer->sealed_count++;
+  uint64_t applied = writer->applied;
+  pthread_cond_signal(&writer->sealed_work);
+  pthread_mutex_unlock(&writer->lock);
+  log_trim(writer->log, applied);
+}
+
+static uint64_t milliseconds(uint64_t count)
+{
+  return count * 1000000;
+}
+
+// When the log thread has to do something even if nobody pushes; UINT64_MAX: never.
+static uint64_t next_deadline(const Writer *writer)
+{
+  uint64_t deadline = UINT64_MAX;
+  if (overlay_active_rows(writer->overlay)) {
+    deadline = writer->sealed_at + milliseconds(WRITER_APPLY_MS);
+  }
+  if (log_durable(writer->log) + 1 < log_next_sequence(writer->log)
+      && writer->synced_at + milliseconds(WRITER_SYNC_MS) < deadline) {
+    deadline = writer->synced_at + milliseconds(WRITER_SYNC_MS);
+  }
+  return deadline;
+}
+
+static struct timespec as_timespec(uint64_t ns)
+{
+  return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+}
+
+// Pushes for one group; NULL when the time has come for something else, or the end.
+static Push *take_group(Writer *writer, bool *ended)
+{
+  pthread_mutex_lock(&writer->lock);
+  uint64_t deadline = next_deadline(writer);
+  struct timespec until = as_timespec(deadline);
+  int rc = 0;
+  while (!writer->first && !writer->stopping && rc != ETIMEDOUT) {
+    rc = deadline == UINT64_MAX ? pthread_cond_wait(&writer->work, &writer->lock)
+                                : pthread_cond_timedwait(&writer->work, &writer->lock, &until);
+  }
+  Push *pushes = writer->first;
+  Push *push = pushes;
+  size_t bytes = 0;
+  Push **end = &pushes;
+  for (; push && (bytes == 0 || bytes + push->rows.size <= WRITER_GROUP_BYTES); push = *end) {
+    bytes += push->rows.size;
+    writer->queued_count--;
+    end = &push->next;
+  }
+  *end = NULL;
+  writer->first = push;
+  if (!push) {
+    writer->last = &writer->first;
+  }
+  writer->queued_bytes -= bytes;
+  *ended = writer->stopping && !pushes;
+  pthread_cond_broadcast(&writer->room);
+  pthread_mutex_unlock(&writer->lock);
+  return pushes;
+}
+
+static bool applier_idle(Writer *writer)
+{
+  pthread_mutex_lock(&writer->lock);
+  bool idle = writer->sealed_count == 0;
+  pthread_mutex_unlock(&writer->lock);
+  return idle;
+}
+
+// What is done between groups.
+static void look_after(Writer *writer, bool ended)
+{
+  uint64_t now = clock_monotonic_ns();
+  Error ignored = {0};
+  if (now >= writer->synced_at + milliseconds(WRITER_SYNC_MS)) {
+    log_sync(writer->log, &ignored);
+    writer->synced_at = now;
+  }
+  bool old = now >= writer->sealed_at + milliseconds(WRITER_APPLY_MS);
+  if (ended || (old && applier_idle(writer))) {
+    seal(writer);
+  } else if (old) {
+    writer->sealed_at = now;  // look again later
+  }
+}
+
+static void *run_log(void *argument)
+{
+  Writer *writer = argument;
+  bool ended = false;
+  while (!ended) {
+    Push *pushes = take_group(writer, &ended);
+    if (pushes) {
+      write_group(writer, pushes);
+    }
+    look_after(writer, ended);
+  }
+  pthread_mutex_lock(&writer->lock);
+  writer->log_ended = true;
+  pthread_cond_signal(&writer->sealed_work);
+  pthread_mutex_unlock(&writer->lock);
+  return NULL;
+}
+
+// Applying ----------------------------------------------------------------------------------------
+
+// The table to apply; NULL at the end.
+static Sealed *next_sealed(Writer *writer)
+{
+  pthread_mutex_lock(&writer->lock);
+  while (!writer->sealed && !writer->log_ended) {
+    pthread_cond_wait(&writer->sealed_work, &writer->lock);
+  }
+  Sealed *sealed = writer->sealed;
+  pthread_mutex_unlock(&writer->lock);
+  return sealed;
+}
+
+static void applied(Writer *writer, Sealed *sealed)
+{
+  overlay_drop(writer->overlay, sealed->table);
+  pthread_mutex_lock(&writer->lock);
+  writer->sealed = sealed->next;
+  writer->sealed_count--;
+  writer->applied = sealed->end.sequence;
+  error_clear(&writer->apply_error);
+  pthread_cond_broadcast(&writer->applied_one);
+  pthread_mutex_unlock(&writer->lock);
+  free(sealed);
+}
+
+// Notes why, and waits a while before it is tried again. False: it is not, this is the end.
+static bool not_applied(Writer *writer, const Error *err)
+{
+  struct timespec until = as_timespec(clock_monotonic_ns() + milliseconds(RETRY_MS));
+  pthread_mutex_lock(&writer->lock);
+  writer->apply_error = *err;
+  pthread_cond_broadcast(&writer->applied_one);
+  int rc = 0;
+  while (!writer->log_ended && rc != ETIMEDOUT) {
+    rc = pthread_cond_timedwait(&writer->sealed_work, &writer->lock, &until);
+  }
+  bool again = !writer->log_ended;
+  pthread_mutex_unlock(&writer->lock);
+  return again;
+}
+
+static void *run_apply(void *argument)
+{
+  Writer *writer = argument;
+  Error err = {0};
+  DbRead *read = db_read_new(writer->db, &err);
+  bool going = true;
+  for (Sealed *sealed; going && (sealed = next_sealed(writer));) {
+    read = read ? read : db_read_new(writer->db, &err);
+    if (read && apply_table(writer->engine, writer->db, read, sealed->table, sealed->end, &err)) {
+      applied(writer, sealed);
+    } else {
+      going = not_applied(writer, &err);
+    }
+    error_clear(&err);
+  }
+  db_read_free(read);
+  return NULL;
+}
+
+// Life --------------------------------------------------------------------------------------------
+
+static void init_condition(pthread_cond_t *condition)
+{
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(condition, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
+// Signals are the other threads' business.
+static bool start_threads(Writer *writer, Error *err)
+{
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int rc = pthread_create(&writer->log_thread, NULL, run_log, writer);
+  if (!rc) {
+    rc = pthread_create(&writer->apply_thread, NULL, run_apply, writer);
+    if (rc) {
+      pthread_mutex_lock(&writer->lock);
+      writer->stopping = true;
+      pthread_cond_signal(&writer->work);
+      pthread_mutex_unlock(&writer->lock);
+      pthread_join(writer->log_thread, NULL);
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return !rc || error_set(err, ERR_INTERNAL, "cannot start a thread: %s", strerror(rc));
+}
+
+static void free_writer(Writer *writer)
+{
+  for (Sealed *sealed = writer->sealed, *next; sealed; sealed = next) {
+    next = sealed->next;
+    overlay_drop(writer->overlay, sealed->table);
+    free(sealed);
+  }
+  db_set_overlay(writer->db, NULL);
+  db_read_free(writer->read);
+  overlay_free(writer->overlay);
+  log_close(writer->log);
+  pthread_cond_destroy(&writer->applied_one);
+  pthread_cond_destroy(&writer->sealed_work);
+  pthread_cond_destroy(&writer->room);
+  pthread_cond_destroy(&writer->work);
+  pthread_mutex_destroy(&writer->lock);
+  buf_deinit(&writer->merged);
+  buf_deinit(&writer->merged_values);
+  free(writer->ends);
+  free(writer);
+}
+
+Writer *writer_open(Engine *engine, Durability durability, Error *err)
+{
+  Db *db = engine_db(engine, false, err);
+  if (!db) {
+    return NULL;
+  }
+  Writer *writer = mem_zalloc(1, sizeof(*writer));
+  writer->engine = engine;
+  writer->db = db;
+  writer->durability = durability;
+  writer->last = &writer->first;
+  pthread_mutex_init(&writer->lock, NULL);
+  init_condition(&writer->work);
+  init_condition(&writer->room);
+  init_condition(&writer->sealed_work);
+  init_condition(&writer->applied_one);
+  writer->overlay = overlay_new();
+  writer->log = apply_log(engine, db, err);
+  writer->read = writer->log ? db_read_new(db, err) : NULL;
+  if (writer->read) {
+    writer->applied = log_next_sequence(writer->log) - 1;
+    if (start_threads(writer, err)) {
+      db_set_overlay(db, writer->overlay);
+      return writer;
+    }
+  }
+  free_writer(writer);
+  return NULL;
+}
+
+bool writer_close(Writer *writer, Error *err)
+{
+  if (!writer) {
+    return true;
+  }
+  pthread_mutex_lock(&writer->lock);
+  writer->stopping = true;
+  pthread_cond_signal(&writer->work);
+  pthread_cond_broadcast(&writer->room);
+  pthread_mutex_unlock(&writer->lock);
+  pthread_join(writer->log_thread, NULL);
+  pthread_join(writer->apply_thread, NULL);
+  bool ok = !writer->apply_error.code;
+  if (!ok) {
+    error_set(err, writer->apply_error.code, "pushed rows are in the log but not applied: %s",
+              writer->apply_error.message);
+  }
+  free_writer(writer);
+  return ok;
+}
+
+// Submitting --------------------------------------------------------------------------------------
+
+static bool is_full(const Writer *writer, const Push *push)
+{
+  return writer->queued_count
+         && (writer->queued_bytes + push->rows.size > WRITER_QUEUE_BYTES
+             || writer->queued_count >= WRITER_QUEUE_PUSHES);
+}
+
+bool writer_submit(Writer *writer, Push *push, bool wait, Error *err)
+{
+  pthread_mutex_lock(&writer->lock);
+  while (wait && is_full(writer, push) && !writer->stopping) {
+    pthread_cond_wait(&writer->room, &writer->lock);
+  }
+  bool ok = true;
+  if (writer->stopping) {
+    ok = error_set(err, ERR_UNAVAILABLE, "no more rows are taken: the writer is stopping");
+  } else if (is_full(writer, push)) {
+    ok = error_set(err, ERR_LIMIT,
+                   "too many pushes are waiting for the disk (%d MiB): push again later",
+                   WRITER_QUEUE_BYTES >> 20);
+  } else {
+    push->next = NULL;
+    *writer->last = push;
+    writer->last = &push->next;
+    writer->queued_bytes += push->rows.size;
+    writer->queued_count++;
+    pthread_cond_signal(&writer->work);
+  }
+  pthread_mutex_unlock(&writer->lock);
+  return ok;
+}
+
+// Somebody who waits for a push.
+typedef struct {
+  pthread_mutex_t lock;
+  pthread_cond_t done;
+  bool finished;
+} Waiter;
+
+static void wake(Push *push)
+{
+  Waiter *waiter = push->context;
+  pthread_mutex_lock(&waiter->lock);
+  waiter->finished = true;
+  pthread_cond_signal(&waiter->done);
+  pthread_mutex_unlock(&waiter->lock);
+}
+
+bool writer_push(Writer *writer, Push *push, Error *err)
+{
+  Waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+  push->done = wake;
+  push->context = &waiter;
+  bool ok = writer_submit(writer, push, true, err);
+  if (ok) {
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.finished) {
+      pthread_cond_wait(&waiter.done, &waiter.lock);
+    }
+    pthread_mutex_unlock(&waiter.lock);
+    ok = push->ok || error_set(err, push->err.code, "%s", push->err.message);
+  }
+  pthread_cond_destroy(&waiter.done);
+  pthread_mutex_destroy(&waiter.lock);
+  return ok;
+}
