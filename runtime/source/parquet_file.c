@@ -314,6 +314,7 @@ static bool find_footer(ParquetFile *file, Thrift *footer)
   uint8_t *bytes = arena_alloc(&file->arena, length);
   off_t at = (off_t)(file->size - FOOTER_SIZE - length);
   *footer = (Thrift){bytes, bytes + length, false};
+  file->footer = slice_of(bytes, length);
   return pread(file->handle, bytes, length, at) == (ssize_t)length;
 }
 

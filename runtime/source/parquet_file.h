@@ -68,6 +68,7 @@ typedef struct {
   size_t column_count;
   ParquetGroup *groups;
   size_t group_count;
+  Slice footer;  // the file's metadata as they stand
   Arena arena;
 } ParquetFile;
 

@@ -12,6 +12,7 @@
 #include "data/msgpack.h"
 #include "source/duck_inner.h"
 #include "source/left.h"
+#include "source/parquet_append.h"
 #include "source/text.h"
 
 enum { FLUSH_SIZE = 1 << 18 };
@@ -443,14 +444,45 @@ static bool open_sides(Writer *writer, const Table *left, const Passthrough *pas
   return check_names(writer, producer, err);
 }
 
+// Parquet onto Parquet without DuckDB: the left columns are copied as bytes.
+static bool try_append(Writer *writer, const Table *left, const Producer *producer, bool *handled,
+                       Error *err)
+{
+  Format format;
+  *handled = false;
+  if (writer->format != FORMAT_PARQUET || !left || !left->path || !format_of(left->path, &format)
+      || format != FORMAT_PARQUET) {
+    return true;
+  }
+  TableFiles files = {0};
+  bool ok = table_open(&files, writer->duck, left, false, err);
+  if (ok && files.count == 1) {
+    int to = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    ok = to >= 0 ? parquet_append(files.paths[0], to, producer, &writer->rows, handled, err)
+                 : io_failed(writer, err);
+    ok = (to < 0 || close(to) == 0 || io_failed(writer, err)) && ok;
+  }
+  table_close(&files);
+  return ok;
+}
+
+static bool write_through_duck(Writer *writer, const Table *left, const Passthrough *passthrough,
+                               const Producer *producer, Error *err)
+{
+  return open_sides(writer, left, passthrough, producer, err)
+         && (writer->format == FORMAT_PARQUET ? write_parquet(writer, producer, err)
+                                              : write_bytes(writer, producer, err));
+}
+
 bool write_file(Duck *duck, const char *path, const Table *left, const Passthrough *passthrough,
                 const Producer *producer, uint64_t *rows, Error *err)
 {
   Writer writer = {.duck = duck, .file = -1};
-  bool ok = place_file(&writer, path, err) && open_sides(&writer, left, passthrough, producer, err);
+  bool ok = place_file(&writer, path, err);
   if (ok) {
-    ok = (writer.format == FORMAT_PARQUET ? write_parquet(&writer, producer, err)
-                                          : write_bytes(&writer, producer, err))
+    bool handled;
+    ok = try_append(&writer, left, producer, &handled, err)
+         && (handled || write_through_duck(&writer, left, passthrough, producer, err))
          && publish(&writer, err);
     if (!ok) {
       unlink(writer.temporary);
