@@ -18,6 +18,7 @@ struct Engine {
   char *store;
   uint64_t memory_limit;
   unsigned threads;
+  pthread_mutex_t db_lock;
   Db *db;      // NULL until it is first needed
   Duck *duck;  // NULL until a file is touched
 
@@ -66,6 +67,7 @@ Engine *engine_open(const EngineOptions *options, Error *err)
   engine->threads = options->threads;
   engine->durability = options->relaxed ? DURABILITY_RELAXED : DURABILITY_FULL;
   pthread_mutex_init(&engine->writer_lock, NULL);
+  pthread_mutex_init(&engine->db_lock, NULL);
   pthread_mutex_init(&engine->catalog_lock, NULL);
   return engine;
 }
@@ -82,6 +84,7 @@ void engine_close(Engine *engine)
   }
   db_close(engine->db);
   pthread_mutex_destroy(&engine->catalog_lock);
+  pthread_mutex_destroy(&engine->db_lock);
   pthread_mutex_destroy(&engine->writer_lock);
   free(engine->store);
   free(engine->project);
@@ -145,7 +148,8 @@ static bool store_exists(const Engine *engine)
   return there;
 }
 
-Db *engine_db(Engine *engine, bool create, Error *err)
+// Called with the lock held.
+static Db *open_db(Engine *engine, bool create, Error *err)
 {
   if (engine->db) {
     return engine->db;
@@ -160,6 +164,14 @@ Db *engine_db(Engine *engine, bool create, Error *err)
     engine->db = NULL;
   }
   return engine->db;
+}
+
+Db *engine_db(Engine *engine, bool create, Error *err)
+{
+  pthread_mutex_lock(&engine->db_lock);
+  Db *db = open_db(engine, create, err);
+  pthread_mutex_unlock(&engine->db_lock);
+  return db;
 }
 
 Writer *engine_writer(Engine *engine, Error *err)

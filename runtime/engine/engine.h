@@ -3,7 +3,8 @@
 // applied, and (for files) DuckDB. The use cases are in the other files of engine/; none of them
 // knows argv, sockets or how results are printed.
 //
-// An Engine may be shared by threads only for engine_catalog; everything else is one thread's.
+// An Engine may be shared by threads for engine_db and engine_catalog; everything else is one
+// thread's.
 
 #include "base/buf.h"
 #include "data/catalog.h"
