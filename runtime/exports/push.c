@@ -180,7 +180,15 @@ EXPORT(void tidemark_push_free(Buf *rejected))
   buf_deinit(rejected);
 }
 
-// A read of the engine's store, begun; also what else needs the store open.
+EXPORT(Db *tidemark_engine_db(Engine *engine, char *message))
+{
+  Error err = {0};
+  Db *db = engine_db(engine, false, &err);
+  report(db != NULL, &err, message);
+  return db;
+}
+
+// A read of the engine's store, begun.
 EXPORT(DbRead *tidemark_engine_read(Engine *engine, char *message))
 {
   Error err = {0};
