@@ -302,4 +302,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except measure.Failed as failure:
+        sys.exit(f"bench/join: {failure}")

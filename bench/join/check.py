@@ -1,7 +1,7 @@
 """Compares an engine's answer with the reference, and prints what differs as one line of JSON.
 
-Rows meet by row_id. An answer in spine order has row_id as its position. Columns must be equal bit
-for bit, null for null; counts of values and sums of hashes are told as well, and are all that
+Rows meet by row_id. An answer in spine order has row_id as its position. Values must be equal,
+null for null; counts of values and sums of hashes are told as well, and are all that
 is compared where --brief is given.
 """
 
