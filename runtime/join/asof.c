@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
-#include "join/pages.h"
+#include "base/pages.h"
 
 enum { BLOCK = PLACES_BLOCK };
 

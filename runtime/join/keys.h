@@ -16,8 +16,8 @@ size_t key_set_count(const KeySet *set);
 size_t key_set_bytes(const KeySet *set);  // heap bytes held, for memory limits
 
 // Gives every row its number, adding keys that are new; KEY_NONE where any key column is null.
-// Integer columns may be of any width, and integers stand for timestamps; a bool only for a bool where
-// there are several keys.
+// Integer columns may be of any width, and integers stand for timestamps; a bool only for a bool
+// where there are several keys.
 void key_set_add(KeySet *set, const Column *keys, size_t rows, uint32_t *numbers);
 
 // The same without adding: KEY_NONE for keys that are not there. Thread-safe between adds.

@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "join/keys.h"
-#include "join/pages.h"
+#include "base/pages.h"
 
 enum { BLOCK = 64, LEAST_CAPACITY = 512 };
 

@@ -1,7 +1,7 @@
 #pragma once
-// Numbers for keys that are bytes: strings and composite keys in their encoding. The table holds the
-// first 24 bytes of each key beside its number, so that keys up to that length are compared without
-// leaving the cache line; longer ones go on in the bytes of the set.
+// Numbers for keys that are bytes: strings and composite keys in their encoding. The table holds
+// the first 24 bytes of each key beside its number, so that keys up to that length are compared
+// without leaving the cache line; longer ones go on in the bytes of the set.
 
 #include "base/buf.h"
 
@@ -20,8 +20,8 @@ typedef struct {
   uint64_t *ends;      // where the key of each number ends
   size_t count;
   size_t end_room;
-  size_t prefix;       // 4: the size of each key stands before it, big-endian; or 0
-} ByteKeys;            // the zero value is an empty set without prefixes
+  size_t prefix;  // 4: the size of each key stands before it, big-endian; or 0
+} ByteKeys;       // the zero value is an empty set without prefixes
 
 void byte_keys_deinit(ByteKeys *keys);
 size_t byte_keys_bytes(const ByteKeys *keys);
@@ -29,7 +29,7 @@ size_t byte_keys_bytes(const ByteKeys *keys);
 // A key with its prefix; points into the set.
 Slice byte_keys_get(const ByteKeys *keys, uint32_t number);
 
-// As int_keys_add and int_keys_find; where numbers[i] is KEY_NONE on entry of either, keys[i] is not
-// looked at.
+// As int_keys_add and int_keys_find; where numbers[i] is KEY_NONE on entry of either, keys[i] is
+// not looked at.
 void byte_keys_add(ByteKeys *keys, const Slice *wanted, size_t count, uint32_t *numbers);
 void byte_keys_find(const ByteKeys *keys, const Slice *wanted, size_t count, uint32_t *numbers);

@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "join/keys.h"
-#include "join/pages.h"
+#include "base/pages.h"
 
 enum { BLOCK = 128, LEAST_CAPACITY = 512 };
 

@@ -6,20 +6,20 @@
 #include "join/keys.h"
 
 typedef struct {
-  Time start;           // event times in [start, end) take part,
+  Time start;  // event times in [start, end) take part,
   Time end;
-  Time created_after;   // and earlier ones that were created after this; TIME_MAX: none;
-                        // TIME_NULL: all that have a created time
+  Time created_after;  // and earlier ones that were created after this; TIME_MAX: none;
+                       // TIME_NULL: all that have a created time
 } LatestRule;
 
 typedef struct {
-  uint64_t read;        // rows seen
-  uint64_t inside;      // rows that took part
-  uint64_t late;        // of these, the ones below start
-  uint64_t null_key;    // rejected, whatever the time
-  uint64_t null_time;   // rejected; the key was there
-  Time created_to;      // greatest created time of all rows with event time below end, whatever
-                        // their key; TIME_NULL when there was none
+  uint64_t read;       // rows seen
+  uint64_t inside;     // rows that took part
+  uint64_t late;       // of these, the ones below start
+  uint64_t null_key;   // rejected, whatever the time
+  uint64_t null_time;  // rejected; the key was there
+  Time created_to;     // greatest created time of all rows with event time below end, whatever
+                       // their key; TIME_NULL when there was none
 } LatestCounts;
 
 typedef struct {

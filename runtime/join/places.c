@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "join/pages.h"
+#include "base/pages.h"
 
 enum { LANES = 16, COARSE_BITS = 31, LARGE = 32 };  // groups with more than LARGE rows have a grid
 

@@ -1,15 +1,16 @@
 #pragma once
-// Finds where times stand among the ascending times of their groups. This is the step that a join does
-// once per feature row, so it is made to touch little memory:
+// Finds where times stand among the ascending times of their groups. This is the step that a join
+// does once per feature row, so it is made to touch little memory:
 //
-//   coarse   every time once more in 31 bits, sixteen to a cache line: what remains of a search is a
+//   coarse   every time once more in 31 bits, sixteen to a cache line: what remains of a search is
+//   a
 //            count over at most sixteen of them, without a branch
 //   cells    large groups also have a grid over the span of all times with the first place of each
 //            cell, so that the search begins a few rows from its end however many rows a key has
 //
 // Both only narrow the search down. Where coarse times are equal the exact ones decide, and nothing
-// depends on how times are spread, except that a search in a group of n rows takes up to log2 n steps
-// where they all lie in one cell.
+// depends on how times are spread, except that a search in a group of n rows takes up to log2 n
+// steps where they all lie in one cell.
 
 #include "base/clock.h"
 
@@ -18,15 +19,15 @@ enum { PLACES_BLOCK = 128, PLACE_NONE = UINT32_MAX };
 typedef struct {
   const uint32_t *starts;  // groups and their times, borrowed
   const Time *times;
-  size_t keys;        // groups
-  size_t count;       // places in all
-  Time oldest;        // of all times; oldest > newest when there is none
+  size_t keys;   // groups
+  size_t count;  // places in all
+  Time oldest;   // of all times; oldest > newest when there is none
   Time newest;
-  unsigned shift;     // coarse = (time - oldest) >> shift
-  unsigned bits;      // that the greatest coarse time has
-  int32_t *coarse;    // by place
-  uint32_t *grids;    // by key: where its grid begins in `cells`; only large groups have one
-  uint32_t *cells;    // first place of each cell, and after the last one the group's end
+  unsigned shift;   // coarse = (time - oldest) >> shift
+  unsigned bits;    // that the greatest coarse time has
+  int32_t *coarse;  // by place
+  uint32_t *grids;  // by key: where its grid begins in `cells`; only large groups have one
+  uint32_t *cells;  // first place of each cell, and after the last one the group's end
   size_t cell_count;
 } Places;
 
@@ -35,7 +36,8 @@ void places_init(Places *places, const uint32_t *starts, size_t keys, const Time
 void places_deinit(Places *places);
 size_t places_bytes(const Places *places);
 
-// For up to PLACES_BLOCK pairs the first place of the key's group whose time is at least `times[i]`,
-// which is not above places->newest. PLACE_NONE when the whole group is earlier. Thread-safe.
+// For up to PLACES_BLOCK pairs the first place of the key's group whose time is at least
+// `times[i]`, which is not above places->newest. PLACE_NONE when the whole group is earlier.
+// Thread-safe.
 void places_find(const Places *places, size_t count, const uint32_t *keys, const Time *times,
                  uint32_t *found);

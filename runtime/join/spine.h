@@ -27,5 +27,5 @@ bool spine_init(Spine *spine, const uint32_t *numbers, size_t key_count, const T
                 size_t rows);
 void spine_deinit(Spine *spine);
 
-size_t spine_places(const Spine *spine);      // rows that take part
-size_t spine_bytes(const Spine *spine);       // heap bytes held, for memory limits
+size_t spine_places(const Spine *spine);  // rows that take part
+size_t spine_bytes(const Spine *spine);   // heap bytes held, for memory limits

@@ -850,6 +850,7 @@ static bool coerce_scalars(const Raw *raw, size_t count, const Coercion *coercio
     }
     Value value = load(raw, row, arena);
     if (value.kind == VALUE_NULL) {
+      assert(valid);  // only JSON and msgpack say null as a value
       column_set_valid(valid, row, false);
     } else if (!store(value, type, coercion->unit, arena, data, row)) {
       *bad = row;

@@ -258,8 +258,8 @@ static bool bad_value(const ParquetCursor *cursor, const CursorColumn *column, s
   }
   error_set(err, ERR_DATA, "%s: expected %s, got %s", column->wanted->what,
             type_print(column->wanted->type, name), got);
-  return error_at(err, "%s:row %llu:column %s", cursor->path,
-                  (unsigned long long)(cursor->file->groups[cursor->group].first_row + row + 1),
+  uint64_t number = cursor->file->groups[cursor->group].first_row + row + 1;  // of the file, from 1
+  return error_at(err, "%s:row %llu:column %s", cursor->path, (unsigned long long)number,
                   column->wanted->column);
 }
 

@@ -487,6 +487,13 @@ static bool read_places(ParquetPages *pages, Slice bytes, uint32_t count, Error 
   return true;
 }
 
+// Whether the bytes hold as many values of a fixed width.
+static bool has_fixed(const ParquetPages *pages, Slice bytes, uint32_t count)
+{
+  uint64_t width = parquet_width(pages->column->physical);
+  return width && bytes.size >= width * count;
+}
+
 static bool read_values(ParquetPages *pages, const PageHeader *header, Slice bytes, Error *err)
 {
   uint32_t count = pages->page.value_count;
@@ -511,7 +518,7 @@ static bool read_values(ParquetPages *pages, const PageHeader *header, Slice byt
       pages->page.texts = (const Slice *)pages->texts.data;
       return good;
     }
-    if (bytes.size / parquet_width(pages->column->physical) < count) {
+    if (!has_fixed(pages, bytes, count)) {
       return damaged(pages, "values end too early", err);
     }
     pages->page.fixed = (const uint8_t *)bytes.data;
@@ -541,8 +548,7 @@ static bool read_dictionary(ParquetPages *pages, const PageHeader *header, size_
     pages->dictionary.texts = (const Slice *)pages->dictionary_texts.data;
     return good;
   }
-  size_t width = parquet_width(pages->column->physical);
-  if (pages->column->physical == PARQUET_BOOLEAN || bytes.size / width < header->values) {
+  if (pages->column->physical == PARQUET_BOOLEAN || !has_fixed(pages, bytes, header->values)) {
     return damaged(pages, "the dictionary ends too early", err);
   }
   pages->dictionary.fixed = (const uint8_t *)bytes.data;

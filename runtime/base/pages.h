@@ -4,5 +4,5 @@
 
 #include <stddef.h>
 
-void *pages_zalloc(size_t count, size_t size);  // like mem_zalloc
+void *pages_zalloc(size_t count, size_t size);             // like mem_zalloc
 void pages_free(void *memory, size_t count, size_t size);  // with the numbers it was made with
