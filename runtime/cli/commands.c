@@ -127,7 +127,30 @@ static const Option ONLINE_OPTIONS[] = {
     {0},
 };
 
+static const char *const PUSH_TARGETS[] = {"online", "offline", "both", NULL};
+static const char *const DURABILITIES[] = {"full", "relaxed", NULL};
+
+#define OPTION_DURABILITY                                                   \
+  {                                                                         \
+    .name = "durability", .metavar = "MODE", .choices = DURABILITIES,       \
+    .help = "answer pushes once on the disk (full) or before it (relaxed; " \
+            "default: full)"                                                \
+  }
+
+static const Option PUSH_OPTIONS[] = {
+    {.name = "to",
+     .metavar = "WHERE",
+     .choices = PUSH_TARGETS,
+     .help = "what the rows are for: online, offline or both (default: both)"},
+    {.name = "connect",
+     .metavar = "HOST:PORT",
+     .help = "push through a server; needed while one serves the store"},
+    OPTION_DURABILITY,
+    {0},
+};
+
 static const Option SERVE_OPTIONS[] = {
+    OPTION_DURABILITY,
     {.name = "listen",
      .metavar = "HOST:PORT",
      .help = "address; port 0 takes a free one (default: 127.0.0.1:6570)"},
@@ -171,6 +194,8 @@ static const char *const ONLINE_EXAMPLES[] = {
     "tidemark get-online-features -e driver_id=1001 -f 'driver_hourly_stats:*' --statuses "
     "--connect 127.0.0.1:6570",
     NULL};
+static const char *const PUSH_EXAMPLES[] = {
+    "tidemark push driver_hourly_stats new_rows.parquet --connect 127.0.0.1:6570", NULL};
 static const char *const SERVE_EXAMPLES[] = {"tidemark serve",
                                              "tidemark serve --listen 0.0.0.0:6570", NULL};
 static const char *const RUN_EXAMPLES[] = {"tidemark run backfill.lua 2025-01-01 2025-02-01", NULL};
@@ -259,6 +284,18 @@ const Command COMMANDS[] = {
      .options = ONLINE_OPTIONS,
      .examples = ONLINE_EXAMPLES,
      .run = cmd_online_run},
+    {.name = "push",
+     .arguments = "VIEW FILE",
+     .least = 2,
+     .most = 2,
+     .summary = "put a file's rows into the log and online",
+     .details =
+         "The file has the columns of the view's source; features that it lacks keep their values. "
+         "A row goes online unless a newer one is there. Rows that are wrong are rejected, each "
+         "with its reason, and make the exit status 1; the others are taken.",
+     .options = PUSH_OPTIONS,
+     .examples = PUSH_EXAMPLES,
+     .run = cmd_push_run},
     {.name = "serve",
      .arguments = "",
      .summary = "serve features by msgpack-RPC over TCP",

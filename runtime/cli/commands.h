@@ -15,6 +15,7 @@ bool cmd_history_run(Args *args, Error *err);
 bool cmd_materialize_run(Args *args, Error *err);
 bool cmd_materialize_incremental_run(Args *args, Error *err);
 bool cmd_online_run(Args *args, Error *err);
+bool cmd_push_run(Args *args, Error *err);
 bool cmd_serve_run(Args *args, Error *err);
 bool cmd_run_run(Args *args, Error *err);
 bool cmd_lua_run(Args *args, Error *err);

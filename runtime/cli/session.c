@@ -35,11 +35,13 @@ Engine *session_engine_open(const Args *args, Error *err)
       || !args_number(args, "threads", 1, 0, &threads, err)) {
     return NULL;
   }
+  const char *durability = args_value(args, "durability");
   EngineOptions options = {
       .project = ".",  // cli_run has moved to --project
       .store = args_value(args, "store"),
       .memory_limit = memory,
       .threads = (unsigned)threads,
+      .relaxed = durability && strcmp(durability, "relaxed") == 0,
   };
   return engine_open(&options, err);
 }

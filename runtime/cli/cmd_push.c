@@ -1,0 +1,200 @@
+// push: a file's rows into the online store and the log, here or through a server.
+
+#include <inttypes.h>
+
+#include "cli/commands.h"
+#include "cli/print.h"
+#include "cli/session.h"
+#include "engine/push_file.h"
+
+enum { SHOWN_REJECTIONS = 10 };
+
+typedef struct {
+  const Args *args;
+  const char *view;
+  const char *file;
+  Session session;
+  Engine *files;  // reads the file; the session's own without a server
+  PushColumn *columns;
+  size_t column_count;
+  TimeUnit unit;
+  uint64_t read;
+  uint64_t written;
+  uint64_t stale;
+  uint64_t rejected;
+} Pushing;
+
+static bool describe(Pushing *it, const char *kind, const char *name, Buf *bytes, MpReader *answer,
+                     Error *err)
+{
+  Params params = {0};
+  params_put_text(&params, "kind", kind);
+  params_put_text(&params, "name", name);
+  bool good = session_call(&it->session, "describe", &params, bytes, answer, err);
+  params_deinit(&params);
+  return good;
+}
+
+static const char *text_of(const Pushing *it, MpReader map, const char *key)
+{
+  Slice text = result_text(map, key);
+  return text.size ? arena_text(it->args->arena, text) : NULL;
+}
+
+static void add_column(Pushing *it, const char *name, const char *column, Type type, bool required)
+{
+  it->columns[it->column_count++] = (PushColumn){name, column ? column : name, type, required};
+}
+
+// Keys or features, as `describe` lists them.
+static bool add_fields(Pushing *it, MpReader fields, uint32_t count, bool required, Error *err)
+{
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader field = result_reader(result_take(&fields));
+    Type type;
+    if (!type_parse(result_text(field, "type"), &type, err)) {
+      return false;
+    }
+    add_column(it, text_of(it, field, "name"), text_of(it, field, "column"), type, required);
+  }
+  return true;
+}
+
+static void add_times(Pushing *it, MpReader source)
+{
+  const Type time = {.kind = TYPE_TIMESTAMP};
+  const char *created = text_of(it, source, "created_time");
+  const char *deleted = text_of(it, source, "deleted");
+  add_column(it, "event_time", text_of(it, source, "event_time"), time, true);
+  add_column(it, "created_time", created, time, false);
+  add_column(it, "deleted", deleted, (Type){.kind = TYPE_BOOL}, false);
+  clock_parse_unit(result_text(source, "time_unit"), &it->unit);
+}
+
+// What the file has to have: the fields of the view, under the names that its source has.
+static bool find_columns(Pushing *it, Error *err)
+{
+  enum { TIMES = 3 };
+  Buf view_bytes = {0};
+  Buf source_bytes = {0};
+  MpReader view;
+  MpReader source;
+  bool good = describe(it, "feature_view", it->view, &view_bytes, &view, err)
+              && describe(it, "source", text_of(it, view, "source"), &source_bytes, &source, err);
+  if (good) {
+    MpReader keys;
+    MpReader features;
+    uint32_t key_count = result_list(view, "keys", &keys);
+    uint32_t feature_count = result_list(view, "features", &features);
+    it->columns = arena_zalloc(it->args->arena, (size_t)key_count + feature_count + TIMES,
+                               sizeof(*it->columns));
+    good = add_fields(it, keys, key_count, true, err)
+           && add_fields(it, features, feature_count, false, err);
+    add_times(it, source);
+  }
+  buf_deinit(&view_bytes);
+  buf_deinit(&source_bytes);
+  return good;
+}
+
+static void note_rejections(Pushing *it, MpReader answer)
+{
+  MpReader list;
+  uint32_t count = result_list(answer, "rejected", &list);
+  for (uint32_t i = 0; i < count && it->rejected + i < SHOWN_REJECTIONS; i++) {
+    MpReader rejected = result_reader(result_take(&list));
+    Slice field = result_text(rejected, "field");
+    Slice reason = result_text(rejected, "reason");
+    print_note(it->args, "%s:row %" PRIu64 "%s%.*s: %.*s", it->file,
+               it->read + (uint64_t)result_int(rejected, "index"), field.size ? ":" : "",
+               (int)field.size, field.size ? field.data : "", (int)reason.size, reason.data);
+  }
+  it->rejected += count;
+}
+
+static bool push_rows(Pushing *it, const Buf *rows, size_t count, Error *err)
+{
+  Params params = {0};
+  Buf bytes = {0};
+  MpReader answer;
+  params_put_text(&params, "view", it->view);
+  params_put_text(&params, "to", args_value(it->args, "to"));
+  params_put(&params, "rows");
+  buf_put_slice(&params.entries, buf_slice(rows));
+  bool good = session_call(&it->session, "push", &params, &bytes, &answer, err);
+  if (good) {
+    it->written += (uint64_t)result_int(answer, "written");
+    it->stale += (uint64_t)result_int(answer, "stale");
+    note_rejections(it, answer);
+    it->read += count;
+  }
+  params_deinit(&params);
+  buf_deinit(&bytes);
+  return good;
+}
+
+static bool push_file(Pushing *it, Error *err)
+{
+  PushFile *file =
+      push_file_open(it->files, it->file, it->columns, it->column_count, it->unit, err);
+  Buf rows = {0};
+  size_t count = 0;
+  bool good = file != NULL;
+  do {
+    good = good && push_file_next(file, &rows, &count, err)
+           && (count == 0 || push_rows(it, &rows, count, err));
+  } while (good && count);
+  push_file_close(file);
+  buf_deinit(&rows);
+  return good;
+}
+
+static void print_counts(const Pushing *it)
+{
+  Buf record = {0};
+  Buf out = {0};
+  msgpack_packer packer = mp_packer(&record);
+  msgpack_pack_map(&packer, 5);
+  mp_put_text(&packer, "view");
+  mp_put_text(&packer, it->view);
+  const struct {
+    const char *name;
+    uint64_t count;
+  } counts[] = {{"read", it->read},
+                {"written", it->written},
+                {"stale", it->stale},
+                {"rejected", it->rejected}};
+  for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+    mp_put_text(&packer, counts[i].name);
+    msgpack_pack_uint64(&packer, counts[i].count);
+  }
+  Grid grid = grid_from_records(result_reader(buf_slice(&record)), 1, it->args->arena);
+  print_grid(&grid, it->args->format, &out);
+  print_out(stdout, &out);
+  buf_deinit(&out);
+  buf_deinit(&record);
+}
+
+bool cmd_push_run(Args *args, Error *err)
+{
+  Pushing it = {.args = args, .view = args->arguments[0], .file = args->arguments[1]};
+  bool good = session_open(&it.session, args, err);
+  if (good) {
+    it.files = it.session.engine ? it.session.engine : session_engine_open(args, err);
+    good = it.files && find_columns(&it, err) && push_file(&it, err);
+  }
+  if (it.files != it.session.engine) {
+    engine_close(it.files);
+  }
+  session_close(&it.session);
+  if (!good) {
+    if (it.read) {
+      print_note(args, "%" PRIu64 " rows were pushed before that; pushing them again is harmless",
+                 it.read);
+    }
+    return false;
+  }
+  print_counts(&it);
+  args->status = it.rejected ? 1 : 0;
+  return true;
+}
