@@ -3,34 +3,75 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/parallel.h"
 #include "cli/commands.h"
 #include "cli/print.h"
 #include "cli/session.h"
+#include "rpc/frame.h"
 #include "rpc/server.h"
 
-// The line that scripts wait for.
-static void print_ready(void *context, const char *address)
+enum {
+  LEAST_FRAME = 64,     // bytes: no request is smaller
+  LEAST_OUTPUT = 1024,  // an error has to fit
+  MOST = 1000000000,    // of anything that is counted
+};
+static const uint64_t MOST_BYTES = UINT64_C(1) << 40;
+
+// The lines that scripts wait for.
+static void print_ready(void *context, const char *address, const char *metrics)
 {
   (void)context;
   printf("ready %s\n", address);
+  if (metrics) {
+    printf("metrics %s\n", metrics);
+  }
   fflush(stdout);
+}
+
+// A whole number from 1 to `most`; 0 when it is not given.
+static bool read_number(const Args *args, const char *name, uint32_t most, uint32_t *value,
+                        Error *err)
+{
+  uint64_t number;
+  if (!args_number(args, name, 1, 0, &number, err)) {
+    return false;
+  }
+  *value = (uint32_t)number;
+  return number <= most
+         || error_set(err, ERR_USAGE, "--%s: expected a whole number from 1 to %u, got \"%s\"",
+                      name, (unsigned)most, args_value(args, name));
+}
+
+static bool read_size(const Args *args, const char *name, uint64_t least, uint64_t *value,
+                      Error *err)
+{
+  if (!args_size(args, name, 0, value, err)) {
+    return false;
+  }
+  return *value == 0 || (*value >= least && *value <= MOST_BYTES)
+         || error_set(err, ERR_USAGE, "--%s: expected a size from %llu to %llu bytes, got \"%s\"",
+                      name, (unsigned long long)least, (unsigned long long)MOST_BYTES,
+                      args_value(args, name));
 }
 
 static bool read_options(const Args *args, ServerOptions *options, Error *err)
 {
-  uint64_t depth;
-  uint64_t connections;
-  uint64_t idle;
-  *options = (ServerOptions){.listen = args_value(args, "listen"), .ready = print_ready};
-  bool good = args_size(args, "max-frame", 0, &options->max_frame, err)
-              && args_size(args, "max-output", 0, &options->max_output, err)
-              && args_number(args, "max-depth", 1, 0, &depth, err)
-              && args_number(args, "max-connections", 1, 0, &connections, err)
-              && args_number(args, "idle-seconds", 1, 0, &idle, err);
+  uint32_t threads;
+  *options = (ServerOptions){
+      .listen = args_value(args, "listen"),
+      .metrics = args_value(args, "metrics"),
+      .ready = print_ready,
+  };
+  bool good = read_number(args, "threads", PARALLEL_MAX, &threads, err)
+              && read_size(args, "max-frame", LEAST_FRAME, &options->max_frame, err)
+              && read_size(args, "max-output", LEAST_OUTPUT, &options->max_output, err)
+              && read_number(args, "max-depth", FRAME_DEPTH_MAX, &options->max_depth, err)
+              && read_number(args, "max-connections", MOST, &options->max_connections, err)
+              && read_number(args, "max-rows", MOST, &options->max_rows, err)
+              && read_number(args, "max-wait-ms", MOST, &options->max_wait_ms, err)
+              && read_number(args, "idle-seconds", MOST, &options->idle_seconds, err);
   if (good) {
-    options->max_depth = (uint32_t)depth;
-    options->max_connections = (uint32_t)connections;
-    options->idle_seconds = (uint32_t)idle;
+    options->threads = threads;
   }
   return good;
 }

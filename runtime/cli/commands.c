@@ -154,12 +154,23 @@ static const Option SERVE_OPTIONS[] = {
     {.name = "listen",
      .metavar = "HOST:PORT",
      .help = "address; port 0 takes a free one (default: 127.0.0.1:6570)"},
+    {.name = "metrics",
+     .metavar = "HOST:PORT",
+     .help = "serve /metrics and /healthz over HTTP there (default: no)"},
+    {.name = "threads",
+     .metavar = "N",
+     .help = "threads that answer requests (default: one per processor)"},
     {.name = "max-frame", .metavar = "SIZE", .help = "largest request (default: 16MiB)"},
     {.name = "max-depth", .metavar = "N", .help = "deepest nesting of a request (default: 16)"},
+    {.name = "max-rows", .metavar = "N", .help = "entities of one request (default: 10000)"},
     {.name = "max-connections", .metavar = "N", .help = "connections at one time (default: 10000)"},
     {.name = "max-output",
      .metavar = "SIZE",
-     .help = "answers waiting for a slow reader before it is cut off (default: 64MiB)"},
+     .help = "largest answer, and answers waiting for a slow reader before it is cut off "
+             "(default: 64MiB)"},
+    {.name = "max-wait-ms",
+     .metavar = "N",
+     .help = "refuse requests that were not begun so long after they came (default: 10000)"},
     {.name = "idle-seconds",
      .metavar = "N",
      .help = "close connections that were silent for so long (default: never)"},
@@ -197,7 +208,9 @@ static const char *const ONLINE_EXAMPLES[] = {
 static const char *const PUSH_EXAMPLES[] = {
     "tidemark push driver_hourly_stats new_rows.parquet --connect 127.0.0.1:6570", NULL};
 static const char *const SERVE_EXAMPLES[] = {"tidemark serve",
-                                             "tidemark serve --listen 0.0.0.0:6570", NULL};
+                                             "tidemark serve --listen 0.0.0.0:6570 "
+                                             "--metrics 0.0.0.0:9570",
+                                             NULL};
 static const char *const RUN_EXAMPLES[] = {"tidemark run backfill.lua 2025-01-01 2025-02-01", NULL};
 static const char *const LUA_EXAMPLES[] = {"tidemark lua", "tidemark lua script.lua argument",
                                            NULL};

@@ -288,6 +288,18 @@ static void *take_params(const Method *method, Slice params, Arena *arena, Error
   return check_required(method, fields, err) ? fields : NULL;
 }
 
+bool call_can_defer(const CallContext *context)
+{
+  return context->defer != NULL;
+}
+
+void call_defer(CallContext *context, Later *later)
+{
+  assert(context->defer && !context->deferred);
+  context->deferred = true;
+  context->defer(context->defer_host, later);
+}
+
 bool call_method(CallContext *context, Slice name, Slice params, Buf *result, Error *err)
 {
   Error ignored = {0};
@@ -297,6 +309,7 @@ bool call_method(CallContext *context, Slice name, Slice params, Buf *result, Er
 
   bool ok = false;
   const Method *method = find_method(context, name, arena, err);
+  context->method = (uint32_t)(method ? (size_t)(method - METHODS) : METHOD_COUNT);
   void *fields = method ? take_params(method, params, arena, err) : NULL;
   if (fields) {
     Call call = {.context = context, .arena = arena, .result = result};

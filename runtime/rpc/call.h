@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "engine/engine.h"
+#include "rpc/task.h"
 
 typedef enum {
   CALL_LOCAL,   // from this process: every method
@@ -32,6 +33,35 @@ typedef struct CallContext CallContext;
 CallContext *call_context_new(Engine *engine, CallOrigin origin);
 void call_context_free(CallContext *context);
 void call_context_limit(CallContext *context, const CallLimits *limits);
+
+// An answer that another thread has to do something for. A method that cannot answer at once embeds
+// one in what it allocates, sets `finish`, calls call_defer, hands the work over, and returns true
+// without a result. The other thread calls later_ready once, whatever happened; then `finish` runs
+// on the thread of the call: it appends the result or fails, and frees what the method allocated.
+// The params and the call's arena are gone by then.
+typedef struct Later Later;
+struct Later {
+  bool (*finish)(Later *later, Buf *result, Error *err);
+
+  // The caller's.
+  LoopTask task;
+  void (*ready)(Later *later);
+  void *conn;
+  uint64_t begun;  // clock_monotonic_ns
+  uint32_t id;
+  uint32_t method;
+  bool silent;  // a notification: nobody waits for the answer
+};
+
+// Whether the call under way may be answered later. Calls of this process may not.
+bool call_can_defer(const CallContext *context);
+void call_defer(CallContext *context, Later *later);
+
+// Any thread; `later` may be gone when it returns.
+static inline void later_ready(Later *later)
+{
+  later->ready(later);
+}
 
 // Calls `method` with `params` (one msgpack map, checked by mp_skip) and appends the result, one
 // msgpack value, to `result`. On failure nothing is appended.

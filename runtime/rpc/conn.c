@@ -2,13 +2,18 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "rpc/methods.h"
 #include "rpc/pack.h"
 
 typedef enum {
   CONN_OPEN,       // reads requests
+  CONN_FULL,       // one too many: its first request is answered by an error
   CONN_FINISHING,  // reads no more; closes when everything received is answered and written
   CONN_REFUSED,    // sent what is no request: our side is shut, and what still comes is dropped
   CONN_CLOSING,    // uv_close was called
@@ -21,11 +26,20 @@ struct Conn {
   Conn *previous;
   Conn *next;
   ConnState state;
-  bool paused;       // too many answers wait: nothing is read until some are taken
-  Buf input;         // what was received and not answered yet: nearly always nothing
-  FrameScan scan;    // of the frame that `input` starts with
-  uint64_t waiting;  // bytes given to libuv and not written yet
-  uint64_t active;   // loop time in ms of the last byte in or out
+  bool paused;        // too many answers wait: nothing is read until some are taken
+  bool waiting_turn;  // was answered for long enough; the rest of its input comes when it is its
+                      // turn
+  bool extra;         // beyond the bound on connections: loop->load does not count it
+  bool closed;        // and only here until the last answer that comes later has come
+  Counter *reason;    // why it will be closed, where that is decided before; else NULL
+  Conn *turn_previous;
+  Conn *turn_next;
+  size_t later;       // answers under way on other threads
+  Buf input;          // what was received and not answered yet: nearly always nothing
+  FrameScan scan;     // of the frame that `input` starts with
+  uint64_t waiting;   // bytes given to libuv and not written yet
+  uint64_t active;    // loop time in ms of the last byte in or out
+  uint64_t received;  // clock_monotonic_ns of the last byte in
 };
 
 // A write that the socket did not take at once. Owns its bytes.
@@ -36,6 +50,12 @@ typedef struct {
 } Write;
 
 // Closing --------------------------------------------------------------------------------------
+
+static void free_conn(Conn *conn)
+{
+  buf_deinit(&conn->input);
+  free(conn);
+}
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -49,25 +69,70 @@ static void on_closed(uv_handle_t *handle)
   if (conn->next) {
     conn->next->previous = conn->previous;
   }
-  loop->conn_count--;
-  buf_deinit(&conn->input);
-  free(conn);
+  if (!conn->extra) {
+    atomic_fetch_sub(&loop->load, 1);
+  }
+  conn->closed = true;
+  if (conn->later == 0) {
+    free_conn(conn);
+  }
 }
 
-void conn_close(Conn *conn)
+static void leave_turns(Conn *conn)
+{
+  ServerLoop *loop = conn->loop;
+  if (!conn->waiting_turn) {
+    return;
+  }
+  *(conn->turn_previous ? &conn->turn_previous->turn_next : &loop->first_waiting) = conn->turn_next;
+  *(conn->turn_next ? &conn->turn_next->turn_previous : &loop->last_waiting) = conn->turn_previous;
+  conn->turn_previous = conn->turn_next = NULL;
+  conn->waiting_turn = false;
+}
+
+static void join_turns(Conn *conn)
+{
+  ServerLoop *loop = conn->loop;
+  conn->waiting_turn = true;
+  conn->turn_previous = loop->last_waiting;
+  *(loop->last_waiting ? &loop->last_waiting->turn_next : &loop->first_waiting) = conn;
+  loop->last_waiting = conn;
+  loop_need_turn(loop);
+}
+
+static bool is_refused(const Conn *conn)
+{
+  return conn->state == CONN_REFUSED || conn->state == CONN_FULL;
+}
+
+// `reason`: the counter of connections that are closed for it.
+static void close_because(Conn *conn, Counter *reason)
 {
   if (conn->state == CONN_CLOSING) {
     return;
   }
-  conn->loop->refused -= conn->state == CONN_REFUSED;
+  leave_turns(conn);
+  conn->loop->refused -= is_refused(conn);
   conn->state = CONN_CLOSING;
+  counter_add(conn->reason ? conn->reason : reason, 1);
   uv_close((uv_handle_t *)&conn->handle, on_closed);
+}
+
+void conn_close(Conn *conn)
+{
+  close_because(conn, &conn->loop->metrics->counters.closed_stop);
+}
+
+static void close_broken(Conn *conn)
+{
+  close_because(conn, &conn->loop->metrics->counters.closed_error);
 }
 
 // Closes a connection that has nothing left to do.
 static void close_when_finished(Conn *conn)
 {
-  if (conn->state == CONN_FINISHING && !conn->waiting && !conn->paused) {
+  if (conn->state == CONN_FINISHING && !conn->waiting && !conn->paused && !conn->waiting_turn
+      && !conn->later) {
     conn_close(conn);
   }
 }
@@ -75,6 +140,17 @@ static void close_when_finished(Conn *conn)
 // Writing --------------------------------------------------------------------------------------
 
 static void answer_input(Conn *conn);
+
+// Some answers were taken, or have come: more may be made.
+static void go_on(Conn *conn)
+{
+  bool room =
+      conn->waiting <= conn->loop->limits.pause_output / 2 && conn->later <= LOOP_LATER_MAX / 2;
+  if (conn->paused && room) {
+    answer_input(conn);
+  }
+  close_when_finished(conn);
+}
 
 static void on_written(uv_write_t *request, int status)
 {
@@ -87,14 +163,11 @@ static void on_written(uv_write_t *request, int status)
     return;
   }
   if (status < 0) {
-    conn_close(conn);
+    close_broken(conn);
     return;
   }
   conn->active = uv_now(&conn->loop->uv);
-  if (conn->paused && conn->waiting <= conn->loop->limits.pause_output / 2) {
-    answer_input(conn);
-  }
-  close_when_finished(conn);
+  go_on(conn);
 }
 
 // Leaves the rest of the reply to libuv. The bytes change hands without a copy when none of them
@@ -116,7 +189,7 @@ static void write_later(Conn *conn, size_t written)
     conn->waiting -= write->bytes.size;
     buf_deinit(&write->bytes);
     free(write);
-    conn_close(conn);
+    close_broken(conn);
   }
 }
 
@@ -129,9 +202,10 @@ static void flush(Conn *conn)
     return;
   }
   uv_buf_t chunk = {.base = (char *)loop->reply.data, .len = loop->reply.size};
+  counter_add(&loop->metrics->counters.sent, loop->reply.size);
   int written = uv_try_write((uv_stream_t *)&conn->handle, &chunk, 1);
   if (written < 0 && written != UV_EAGAIN) {
-    conn_close(conn);
+    close_broken(conn);
   } else if (written < 0 || (size_t)written < loop->reply.size) {
     write_later(conn, written < 0 ? 0 : (size_t)written);
   }
@@ -140,7 +214,7 @@ static void flush(Conn *conn)
     buf_deinit(&loop->reply);
   }
   if (conn->waiting > loop->limits.max_output) {
-    conn_close(conn);
+    close_because(conn, &loop->metrics->counters.closed_slow);
   }
 }
 
@@ -156,98 +230,248 @@ static void put_error(Buf *reply, uint32_t id, const Error *err)
   msgpack_pack_nil(&packer);
 }
 
-// The answer's head goes in front; the result is put behind it as it is made.
-static bool put_result(Conn *conn, const Frame *frame, Slice params, Error *err)
+static void put_head(Buf *reply, uint32_t id)
 {
-  Buf *reply = &conn->loop->reply;
-  size_t start = reply->size;
   msgpack_packer packer = mp_packer(reply);
   msgpack_pack_array(&packer, 4);
   msgpack_pack_int(&packer, FRAME_RESPONSE);
-  msgpack_pack_uint32(&packer, frame->id);
+  msgpack_pack_uint32(&packer, id);
   msgpack_pack_nil(&packer);
-  if (!call_method(conn->loop->context, frame->method, params, reply, err)) {
-    return false;
-  }
+}
+
+static bool check_size(const Conn *conn, size_t start, Error *err)
+{
   uint64_t most = conn->loop->limits.max_output;
-  return reply->size - start <= most
+  return conn->loop->reply.size - start <= most
          || error_set(err, ERR_LIMIT, "the answer is larger than %" PRIu64 " bytes: ask for less",
                       most);
 }
 
-static void answer_frame(Conn *conn, const Frame *frame)
+// Whether the request is worth beginning: whoever sent it may have given up.
+static bool check_age(const Conn *conn, Error *err)
 {
-  Buf *reply = &conn->loop->reply;
-  size_t start = reply->size;
-  Error err = {0};
+  const ServerLoop *loop = conn->loop;
+  if (loop->now <= conn->received || loop->now - conn->received <= loop->limits.wait_ns) {
+    return true;
+  }
+  counter_add(&loop->metrics->counters.overdue, 1);
+  return error_set(err, ERR_UNAVAILABLE,
+                   "the request had to wait longer than %" PRIu64 " ms: the server is busy, or "
+                   "answers are not taken; send less at a time",
+                   loop->limits.wait_ns / 1000000);
+}
+
+// The answer's head goes in front; the result is put behind it as it is made.
+static bool put_result(Conn *conn, const Frame *frame, Error *err)
+{
+  CallContext *context = conn->loop->context;
   Slice params;
-  bool ok = frame_params(frame, &params, &err) && put_result(conn, frame, params, &err);
-  if (frame->kind == FRAME_NOTIFICATION) {
-    reply->size = start;  // nobody waits for it
-  } else if (!ok) {
-    reply->size = start;
-    put_error(reply, frame->id, &err);
+  if (conn->state == CONN_FULL) {
+    return error_set(err, ERR_LIMIT,
+                     "the server has as many connections as it may have: try "
+                     "again later, or use fewer");
+  }
+  if (!check_age(conn, err) || !frame_params(frame, &params, err)) {
+    return false;
+  }
+  size_t start = conn->loop->reply.size;
+  put_head(&conn->loop->reply, frame->id);
+  context->defer_host = conn;
+  context->defer_id = frame->id;
+  context->defer_silent = frame->kind == FRAME_NOTIFICATION;
+  return call_method(context, frame->method, params, &conn->loop->reply, err)
+         && check_size(conn, start, err);
+}
+
+// Times a request. Requests of one read are timed one from the other's end: one look at the clock
+// each.
+static void count_request(ServerLoop *loop, uint32_t method, uint64_t begun, bool ok,
+                          const Error *err)
+{
+  MethodMetrics *metrics = &loop->metrics->methods[method];
+  histogram_add(&metrics->time, loop->now - begun);
+  if (!ok) {
+    counter_add(&metrics->errors[err->code], 1);
   }
 }
+
+static void answer_frame(Conn *conn, const Frame *frame)
+{
+  ServerLoop *loop = conn->loop;
+  CallContext *context = loop->context;
+  size_t start = loop->reply.size;
+  uint64_t begun = loop->now;
+  Error err = {0};
+  context->method = (uint32_t)METHOD_COUNT;
+  context->deferred = false;
+  bool ok = put_result(conn, frame, &err);
+  loop->now = clock_monotonic_ns();
+  if (frame->kind == FRAME_NOTIFICATION) {
+    counter_add(&loop->metrics->counters.notifications, 1);
+    loop->reply.size = start;  // nobody waits for it
+  } else if (ok && context->deferred) {
+    loop->reply.size = start;  // it comes later
+  } else if (!ok) {
+    loop->reply.size = start;
+    put_error(&loop->reply, frame->id, &err);
+  }
+  if (!ok || !context->deferred) {
+    count_request(loop, context->method, begun, ok, &err);
+  }
+  if (ok && context->service) {
+    histogram_add(&context->service->time, loop->now - begun);
+  }
+  context->service = NULL;
+}
+
+// Answers that come later ------------------------------------------------------------------------
+
+// On the loop's thread: another thread has done what the answer waited for.
+static void answer_later(ServerLoop *loop, LoopTask *task)
+{
+  Later *later = (Later *)(void *)((char *)task - offsetof(Later, task));
+  Later told = *later;  // `finish` frees it
+  Conn *conn = told.conn;
+  Buf *reply = &loop->reply;
+  assert(reply->size == 0);
+  loop->now = clock_monotonic_ns();
+  Error err = {0};
+  put_head(reply, told.id);
+  bool ok = later->finish(later, reply, &err) && check_size(conn, 0, &err);
+  count_request(loop, told.method, told.begun, ok, &err);
+  loop->later--;
+  conn->later--;
+  if (conn->closed) {
+    buf_reset(reply);
+    if (conn->later == 0) {
+      free_conn(conn);
+    }
+    return;
+  }
+  if (told.silent) {
+    buf_reset(reply);
+  } else if (!ok) {
+    buf_reset(reply);
+    put_error(reply, told.id, &err);
+  }
+  flush(conn);
+  if (conn->state != CONN_CLOSING) {
+    go_on(conn);
+  }
+}
+
+static void post_later(Later *later)
+{
+  Conn *conn = later->conn;
+  loop_post(conn->loop, &later->task);
+}
+
+void conn_defer(void *host, Later *later)
+{
+  Conn *conn = host;
+  const CallContext *context = conn->loop->context;
+  later->task.run = answer_later;
+  later->ready = post_later;
+  later->conn = conn;
+  later->begun = conn->loop->now;
+  later->id = context->defer_id;
+  later->method = context->method;
+  later->silent = context->defer_silent;
+  conn->later++;
+  conn->loop->later++;
+}
+
+// Refusing
+// -----------------------------------------------------------------------------------------
 
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
   if (status < 0) {
-    conn_close(request->data);
+    close_broken(request->data);
   }
 }
 
-// The stream makes no sense any more: says so where someone waits for an answer, and ends it. The
-// socket stays for a while, since closing one with unread input would make the system drop the
-// answer that is on its way.
-static void refuse(Conn *conn, const Frame *frame, const Error *err)
+// Ends our side. The socket stays for a while, since closing one with unread input would make the
+// system drop the answer that is on its way.
+static void shut_down(Conn *conn, Counter *reason)
 {
-  if (frame->has_id && frame->kind == FRAME_REQUEST) {
-    put_error(&conn->loop->reply, frame->id, err);
-  }
   flush(conn);
   if (conn->state == CONN_CLOSING) {
     return;
   }
+  conn->loop->refused += !is_refused(conn);
   conn->state = CONN_REFUSED;
-  conn->loop->refused++;
+  conn->reason = reason;
   conn->active = uv_now(&conn->loop->uv);
   conn->shutdown.data = conn;
   if (uv_shutdown(&conn->shutdown, (uv_stream_t *)&conn->handle, on_shutdown) < 0) {
-    conn_close(conn);
+    close_broken(conn);
     return;
   }
   loop_need_tick(conn->loop);
 }
 
-// Answers the complete frames of `bytes`, until too many answers wait. Returns the bytes used up.
+// The stream makes no sense any more: says so where someone waits for an answer, and ends it.
+static void refuse(Conn *conn, const Frame *frame, const Error *err)
+{
+  if (frame->has_id && frame->kind == FRAME_REQUEST) {
+    put_error(&conn->loop->reply, frame->id, err);
+  }
+  shut_down(conn, &conn->loop->metrics->counters.closed_bad);
+}
+
+// Answering what came
+// ------------------------------------------------------------------------------
+
+static bool is_paused(const Conn *conn)
+{
+  return conn->waiting >= conn->loop->limits.pause_output || conn->later >= LOOP_LATER_MAX;
+}
+
+// Answers one frame, or says why there is none (FRAME_MORE) or cannot be one (FRAME_BAD).
+static FrameStatus answer_next(Conn *conn, Slice bytes, size_t *size)
+{
+  ServerLoop *loop = conn->loop;
+  Frame frame;
+  Error err = {0};
+  FrameStatus status = frame_next(&conn->scan, bytes, &loop->limits.frame, &frame, size, &err);
+  if (status == FRAME_OK && frame.kind == FRAME_RESPONSE) {
+    status = FRAME_BAD;  // an answer to nothing; it has no one to tell either
+  }
+  if (status == FRAME_BAD) {
+    refuse(conn, &frame, &err);
+  } else if (status == FRAME_OK) {
+    answer_frame(conn, &frame);
+    if (conn->state == CONN_FULL) {
+      shut_down(conn, &loop->metrics->counters.closed_refused);
+    }
+  }
+  return status;
+}
+
+// Answers the complete frames of `bytes`, until too many answers wait or it is others' turn.
+// Returns the bytes used up.
 static size_t answer_frames(Conn *conn, Slice bytes)
 {
-  const LoopLimits *limits = &conn->loop->limits;
+  ServerLoop *loop = conn->loop;
+  uint64_t end = loop->now + UINT64_C(1000000) * LOOP_TURN_MS;
   size_t used = 0;
-  while (conn->state <= CONN_FINISHING && used < bytes.size) {
-    Frame frame;
+  while (conn->state <= CONN_FINISHING && used < bytes.size && !is_paused(conn)) {
+    if (loop->now > end) {
+      join_turns(conn);
+      break;
+    }
     size_t size = 0;
-    Error err = {0};
-    Slice rest = slice_of(bytes.data + used, bytes.size - used);
-    FrameStatus status = frame_next(&conn->scan, rest, &limits->frame, &frame, &size, &err);
+    FrameStatus status = answer_next(conn, slice_of(bytes.data + used, bytes.size - used), &size);
     if (status == FRAME_MORE) {
       break;
     }
-    if (status == FRAME_OK && frame.kind == FRAME_RESPONSE) {
-      status = FRAME_BAD;  // an answer to nothing; it has no one to tell either
-    }
-    if (status == FRAME_BAD) {
-      refuse(conn, &frame, &err);
+    if (conn->state > CONN_FINISHING) {
       return bytes.size;
     }
-    answer_frame(conn, &frame);
     used += size;
-    if (conn->loop->reply.size >= LOOP_REPLY_SIZE) {
+    if (loop->reply.size >= LOOP_REPLY_SIZE) {
       flush(conn);
-    }
-    if (conn->waiting >= limits->pause_output) {
-      break;
     }
   }
   return used;
@@ -256,12 +480,14 @@ static size_t answer_frames(Conn *conn, Slice bytes)
 // Answers what it can of `bytes` in one snapshot and mostly one write. Returns the bytes used up.
 static size_t answer(Conn *conn, Slice bytes)
 {
-  assert(conn->loop->reply.size == 0);
-  call_batch_begin(conn->loop->context);
+  ServerLoop *loop = conn->loop;
+  assert(loop->reply.size == 0 && !conn->waiting_turn);
+  loop->now = clock_monotonic_ns();
+  call_batch_begin(loop->context);
   size_t used = answer_frames(conn, bytes);
-  call_batch_end(conn->loop->context);
+  call_batch_end(loop->context);
   flush(conn);
-  conn->paused = conn->waiting >= conn->loop->limits.pause_output;
+  conn->paused = is_paused(conn);
   return used;
 }
 
@@ -291,7 +517,8 @@ static void update_reading(Conn *conn)
   if (conn->state == CONN_CLOSING) {
     return;
   }
-  if (conn->state == CONN_REFUSED || (conn->state == CONN_OPEN && !conn->paused)) {
+  bool open = conn->state == CONN_OPEN || conn->state == CONN_FULL;
+  if (conn->state == CONN_REFUSED || (open && !conn->paused && !conn->waiting_turn)) {
     uv_read_start(stream, on_room, on_read);  // has no effect when it reads already
   } else {
     uv_read_stop(stream);
@@ -311,15 +538,24 @@ static void drop_front(Buf *buf, size_t used)
 // Answers what was left over when the connection was paused.
 static void answer_input(Conn *conn)
 {
+  leave_turns(conn);
   drop_front(&conn->input, answer(conn, buf_slice(&conn->input)));
   update_reading(conn);
+}
+
+void conn_take_turn(Conn *conn)
+{
+  answer_input(conn);
+  close_when_finished(conn);
 }
 
 // The peer has sent everything; it may still be reading.
 static void on_end(Conn *conn)
 {
   uv_read_stop((uv_stream_t *)&conn->handle);
-  if (conn->state == CONN_OPEN) {
+  if (conn->state == CONN_OPEN || conn->state == CONN_FULL) {
+    conn->loop->refused -= conn->state == CONN_FULL;
+    conn->reason = &conn->loop->metrics->counters.closed_peer;
     conn->state = CONN_FINISHING;
     close_when_finished(conn);
   } else if (!conn->waiting) {
@@ -351,9 +587,13 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
   if (count == UV_EOF) {
     on_end(conn);
   } else if (count < 0) {
-    conn_close(conn);
-  } else if (conn->state == CONN_OPEN) {
-    conn->active = uv_now(&conn->loop->uv);
+    close_broken(conn);
+  } else if (conn->state != CONN_REFUSED) {
+    if (conn->state == CONN_OPEN) {
+      conn->active = uv_now(&conn->loop->uv);
+    }
+    conn->received = clock_monotonic_ns();
+    counter_add(&conn->loop->metrics->counters.received, (uint64_t)count);
     on_bytes(conn, room->base, (size_t)count);
   }
 }
@@ -372,22 +612,33 @@ static Conn *conn_new(ServerLoop *loop)
     conn->next->previous = conn;
   }
   loop->conns = conn;
-  loop->conn_count++;
   return conn;
 }
 
-void conn_accept(ServerLoop *loop)
+void conn_open(ServerLoop *loop, int socket, bool full)
 {
   Conn *conn = conn_new(loop);
-  uv_stream_t *stream = (uv_stream_t *)&conn->handle;
-  if (uv_accept((uv_stream_t *)&loop->listener, stream) < 0
-      || loop->conn_count > loop->limits.max_connections) {
-    conn_close(conn);
+  conn->extra = full;
+  Counters *counters = &loop->metrics->counters;
+  counter_add(&counters->connections, 1);
+  if (uv_tcp_open(&conn->handle, socket) < 0) {
+    close(socket);
+    close_broken(conn);
     return;
   }
+  if (full) {
+    counter_add(&counters->refused, 1);
+    conn->reason = &counters->closed_refused;
+    conn->state = CONN_FULL;
+    loop_need_tick(loop);
+    if (++loop->refused > LOOP_REFUSED_MAX) {
+      conn_close(conn);
+      return;
+    }
+  }
   uv_tcp_nodelay(&conn->handle, 1);
-  if (uv_read_start(stream, on_room, on_read) < 0) {
-    conn_close(conn);
+  if (uv_read_start((uv_stream_t *)&conn->handle, on_room, on_read) < 0) {
+    close_broken(conn);
   }
 }
 
@@ -396,7 +647,7 @@ void conn_finish(Conn *conn)
   if (conn->state == CONN_CLOSING) {
     return;
   }
-  conn->loop->refused -= conn->state == CONN_REFUSED;
+  conn->loop->refused -= is_refused(conn);
   conn->state = CONN_FINISHING;
   update_reading(conn);
   close_when_finished(conn);
@@ -406,9 +657,10 @@ void conn_tick(Conn *conn)
 {
   const LoopLimits *limits = &conn->loop->limits;
   uint64_t silent = uv_now(&conn->loop->uv) - conn->active;
-  bool idle = limits->idle_ms && silent >= limits->idle_ms;
-  if (idle || (conn->state == CONN_REFUSED && silent >= LOOP_LINGER_MS)) {
+  if (is_refused(conn) && silent >= LOOP_LINGER_MS) {
     conn_close(conn);
+  } else if (limits->idle_ms && silent >= limits->idle_ms && !conn->later) {
+    close_because(conn, &conn->loop->metrics->counters.closed_idle);
   }
 }
 

@@ -3,8 +3,15 @@
 
 #include "rpc/loop.h"
 
-// Accepts what waits on the loop's listener. One connection too many is closed at once.
-void conn_accept(ServerLoop *loop);
+// Serves an accepted socket, which it owns from here on and which loop->load counts already.
+// `full`: it is one too many and not counted; its first request is answered by an error.
+void conn_open(ServerLoop *loop, int socket, bool full);
+
+// Answers more of what it has sent, after it has waited for its turn.
+void conn_take_turn(Conn *conn);
+
+// What call_defer does for requests of a connection (the host).
+void conn_defer(void *host, Later *later);
 
 // Answers what was received, then closes. For a server that stops.
 void conn_finish(Conn *conn);

@@ -38,6 +38,14 @@ void call_context_limit(CallContext *context, const CallLimits *limits)
   }
 }
 
+void call_context_serve(CallContext *context, void (*defer)(void *host, Later *later),
+                        Metrics *metrics, const Observer *observer)
+{
+  context->defer = defer;
+  context->metrics = metrics;
+  context->observer = observer;
+}
+
 void call_context_free(CallContext *context)
 {
   if (!context) {

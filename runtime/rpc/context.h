@@ -4,6 +4,7 @@
 
 #include "engine/online_get.h"
 #include "rpc/call.h"
+#include "rpc/metrics.h"
 
 enum {
   CONTEXT_PLANS = 256,            // resolved requests kept; one more forgets them all
@@ -13,6 +14,7 @@ enum {
 
 // A request for online features, resolved.
 typedef struct {
+  ServiceMetrics *metrics;  // of its service; NULL for other requests and where nothing is counted
   uint64_t hash;
   Slice key;  // what the request said, in the context's plan arena
   OnlinePlan *plan;
@@ -36,7 +38,23 @@ struct CallContext {
   size_t plan_count;
   Arena plan_arena;  // what plans and their keys point to
   Buf key;           // scratch: the key being looked up
+
+  // Of a server. What takes answers that come later; NULL where they have to come at once.
+  void (*defer)(void *host, Later *later);
+  void *defer_host;
+  uint32_t defer_id;         // of the request under way
+  bool defer_silent;         // it wants no answer
+  bool deferred;             // the last call is answered later
+  uint32_t method;           // of the last call: its place in METHODS, METHOD_COUNT for no such one
+  ServiceMetrics *service;   // the last call asked for; NULL: none
+  Metrics *metrics;          // this thread's; NULL: nothing is counted
+  const Observer *observer;  // everyone's; NULL: none
 };
+
+// Makes it a server's: answers may come later, calls are counted, and `metrics` tells everyone's
+// numbers.
+void call_context_serve(CallContext *context, void (*defer)(void *host, Later *later),
+                        Metrics *metrics, const Observer *observer);
 
 // Opens the read transaction. Without a store: ERR_NOT_FOUND, "nothing has been applied yet: …".
 bool context_read(CallContext *context, Error *err);

@@ -1,20 +1,12 @@
 #include "rpc/loop.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
-#include "rpc/address.h"
 #include "rpc/conn.h"
-
-enum { BACKLOG = 1024 };
-
-static void on_connection(uv_stream_t *listener, int status)
-{
-  if (status == 0) {
-    conn_accept(listener->data);
-  }
-}
 
 static void on_tick(uv_timer_t *tick)
 {
@@ -35,87 +27,108 @@ void loop_need_tick(ServerLoop *loop)
   }
 }
 
+// One connection at a time: between two of them the loop looks at all others.
+static void on_turn(uv_idle_t *turn)
+{
+  ServerLoop *loop = turn->data;
+  if (loop->first_waiting) {
+    conn_take_turn(loop->first_waiting);
+  }
+  if (!loop->first_waiting) {
+    uv_idle_stop(turn);
+  }
+}
+
+void loop_need_turn(ServerLoop *loop)
+{
+  uv_idle_start(&loop->turn, on_turn);
+}
+
+// Tasks ----------------------------------------------------------------------------------------
+
+static void on_wake(uv_async_t *wake)
+{
+  ServerLoop *loop = wake->data;
+  pthread_mutex_lock(&loop->lock);
+  LoopTask *task = loop->inbox;
+  loop->inbox = loop->inbox_end = NULL;
+  pthread_mutex_unlock(&loop->lock);
+  while (task) {
+    LoopTask *next = task->next;  // who runs it may free it
+    task->run(loop, task);
+    task = next;
+  }
+}
+
+void loop_post(ServerLoop *loop, LoopTask *task)
+{
+  task->next = NULL;
+  pthread_mutex_lock(&loop->lock);
+  if (loop->inbox_end) {
+    loop->inbox_end->next = task;
+  } else {
+    loop->inbox = task;
+  }
+  loop->inbox_end = task;
+  uv_async_send(&loop->wake);  // inside, so that the loop cannot end before this returns
+  pthread_mutex_unlock(&loop->lock);
+}
+
+// Life -----------------------------------------------------------------------------------------
+
 bool loop_init(ServerLoop *loop, Engine *engine, const LoopLimits *limits, Error *err)
 {
   *loop = (ServerLoop){.limits = *limits};
   int rc = uv_loop_init(&loop->uv);
-  if (rc) {
-    return error_set(err, ERR_INTERNAL, "start an event loop: %s", uv_strerror(rc));
+  if (rc == 0) {
+    rc = uv_async_init(&loop->uv, &loop->wake, on_wake);
+    if (rc) {
+      uv_loop_close(&loop->uv);
+    }
   }
+  if (rc) {
+    return error_set(err, rc == UV_EMFILE ? ERR_LIMIT : ERR_INTERNAL, "start an event loop: %s%s",
+                     uv_strerror(rc), rc == UV_EMFILE ? "; raise `ulimit -n`" : "");
+  }
+  pthread_mutex_init(&loop->lock, NULL);
   loop->scratch = mem_alloc(LOOP_READ_SIZE);
+  loop->metrics = metrics_new();
   loop->context = call_context_new(engine, CALL_REMOTE);
   uv_timer_init(&loop->uv, &loop->tick);
-  loop->tick.data = loop;
+  uv_timer_init(&loop->uv, &loop->deadline);
+  uv_idle_init(&loop->uv, &loop->turn);
+  loop->wake.data = loop->tick.data = loop->deadline.data = loop->turn.data = loop;
   if (limits->idle_ms) {
     loop_need_tick(loop);
   }
   return true;
 }
 
-static void on_listener_closed(uv_handle_t *listener)
+static void on_deadline(uv_timer_t *timer)
 {
-  *(bool *)listener->data = true;
+  ((ServerLoop *)timer->data)->late = true;
 }
 
-// libuv reports an address in use only when listening, after which the handle cannot be used again.
-static int listen_on(ServerLoop *loop, const struct sockaddr *address)
+// Runs until every connection has its answers, time is up, or someone insists.
+static void drain(ServerLoop *loop)
 {
-  uv_stream_t *listener = (uv_stream_t *)&loop->listener;
-  int rc = uv_tcp_init(&loop->uv, &loop->listener);
-  if (rc) {
-    return rc;
-  }
-  loop->listener.data = loop;
-  rc = uv_tcp_bind(&loop->listener, address, 0);
-  rc = rc ? rc : uv_listen(listener, BACKLOG, on_connection);
-  if (rc) {
-    bool closed = false;
-    listener->data = &closed;
-    uv_close((uv_handle_t *)listener, on_listener_closed);
-    while (!closed) {
-      uv_run(&loop->uv, UV_RUN_NOWAIT);
-    }
-  }
-  return rc;
-}
-
-static void print_bound(const ServerLoop *loop, char *bound)
-{
-  struct sockaddr_storage name = {0};
-  int size = sizeof(name);
-  uv_tcp_getsockname(&loop->listener, (struct sockaddr *)&name, &size);
-  address_print((const struct sockaddr *)&name, bound);
-}
-
-bool loop_listen(ServerLoop *loop, const char *address, char *bound, Error *err)
-{
-  Address parsed;
-  struct addrinfo *list = NULL;
-  if (!address_parse(address, &parsed, err) || !address_resolve(&parsed, true, &list, err)) {
-    return false;
-  }
-  int rc = UV_EADDRNOTAVAIL;
-  for (struct addrinfo *at = list; at && rc; at = at->ai_next) {
-    rc = listen_on(loop, at->ai_addr);
-  }
-  freeaddrinfo(list);
-  if (rc) {
-    return error_set(err, ERR_IO, "listen on %s: %s", address, uv_strerror(rc));
-  }
-  print_bound(loop, bound);
-  return true;
-}
-
-void loop_drain(ServerLoop *loop)
-{
-  // Once for connections that wait to be accepted, once for what those have sent.
-  uv_run(&loop->uv, UV_RUN_NOWAIT);
-  uv_close((uv_handle_t *)&loop->listener, NULL);
-  uv_run(&loop->uv, UV_RUN_NOWAIT);
+  uv_timer_start(&loop->deadline, on_deadline, LOOP_DRAIN_MS, 0);
+  uv_run(&loop->uv, UV_RUN_NOWAIT);  // what connections have sent already
   for (Conn *conn = loop->conns, *next; conn; conn = next) {
     next = conn_next(conn);
     conn_finish(conn);
   }
+  while (loop->conns && !loop->late) {
+    uv_run(&loop->uv, UV_RUN_ONCE);
+  }
+}
+
+void loop_run(ServerLoop *loop)
+{
+  while (!loop->stopping) {
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+  }
+  drain(loop);
 }
 
 static void close_handle(uv_handle_t *handle, void *unused)
@@ -128,14 +141,22 @@ static void close_handle(uv_handle_t *handle, void *unused)
 
 void loop_deinit(ServerLoop *loop)
 {
+  on_wake(&loop->wake);  // what was posted after it had ended
   for (Conn *conn = loop->conns, *next; conn; conn = next) {
     next = conn_next(conn);
     conn_close(conn);
   }
+  while (loop->later) {  // other threads still have answers for closed connections
+    uv_run(&loop->uv, UV_RUN_ONCE);
+  }
   uv_walk(&loop->uv, close_handle, NULL);
-  uv_run(&loop->uv, UV_RUN_DEFAULT);
-  uv_loop_close(&loop->uv);
+  while (uv_loop_close(&loop->uv) == UV_EBUSY) {
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+  }
+  assert(!loop->conns && !loop->inbox);
+  pthread_mutex_destroy(&loop->lock);
   call_context_free(loop->context);
+  metrics_free(loop->metrics);
   buf_deinit(&loop->reply);
   free(loop->scratch);
 }

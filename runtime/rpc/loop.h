@@ -1,12 +1,16 @@
 #pragma once
-// One event loop and everything that one thread of the server owns, private to rpc/. Nothing here
-// is shared: several loops are several of these, each with a listener of its own.
+// One event loop and everything that one thread of the server owns, private to rpc/. Loops share
+// nothing but the engine; what one wants of another it posts as a task.
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "base/buf.h"
-#include "rpc/call.h"
+#include "rpc/context.h"
 #include "rpc/frame.h"
+#include "rpc/metrics.h"
+#include "rpc/task.h"
 
 enum {
   LOOP_READ_SIZE = 64 << 10,  // bytes of one read
@@ -15,41 +19,60 @@ enum {
   LOOP_TICK_MS = 500,         // how often silent connections are looked for
   LOOP_LINGER_MS = 2000,      // a refused peer may take this long to read why
   LOOP_DRAIN_MS = 5000,       // and the last answers of a stopping server this long to be taken
+  LOOP_TURN_MS = 5,           // one connection is answered this long, then it is others' turn
+  LOOP_REFUSED_MAX = 256,     // refused peers that are told why at one time
+  LOOP_LATER_MAX = 1024,      // answers to one connection that come later; more are not begun
 };
 
 typedef struct {
   FrameLimits frame;
-  uint32_t max_connections;
   uint64_t max_output;    // bytes waiting for one connection
   uint64_t pause_output;  // from here on nothing more is read from it
   uint64_t idle_ms;       // 0: never
+  uint64_t wait_ns;       // a request that was not begun this long after it came is refused
 } LoopLimits;
 
 typedef struct Conn Conn;
 
-typedef struct {
+struct ServerLoop {
   uv_loop_t uv;
-  uv_tcp_t listener;
   uv_timer_t tick;
+  uv_timer_t deadline;  // of draining
+  uv_idle_t turn;       // runs while connections wait for their next turn
   LoopLimits limits;
   CallContext *context;
-  Conn *conns;  // newest first
-  size_t conn_count;
-  size_t refused;  // of these: those that only get time to read why
-  Buf reply;       // answers of the read under way
-  char *scratch;   // LOOP_READ_SIZE bytes that connections without left-overs read into
-} ServerLoop;
+  Metrics *metrics;
+  uint64_t now;         // clock_monotonic_ns, as of the last request
+  Conn *conns;          // newest first
+  size_t refused;       // of these: those that only get time to read why
+  size_t later;         // answers that come later, of all connections, closed ones included
+  Conn *first_waiting;  // connections that used up their turn, longest waiting first
+  Conn *last_waiting;
+  Buf reply;      // answers of the read under way
+  char *scratch;  // LOOP_READ_SIZE bytes that connections without left-overs read into
+  bool stopping;  // drain and end
+  bool late;      // do not wait for peers any longer
 
-// Makes the loop ready and starts to listen. After a failure loop_deinit still has to be called.
+  atomic_uint load;  // connections, those on their way here included
+  uv_async_t wake;   // something is in the inbox
+  pthread_mutex_t lock;
+  LoopTask *inbox;  // guarded by lock, oldest first
+  LoopTask *inbox_end;
+};
+
+// Makes the loop ready. After a failure there is nothing to undo.
 bool loop_init(ServerLoop *loop, Engine *engine, const LoopLimits *limits, Error *err);
-bool loop_listen(ServerLoop *loop, const char *address, char *bound, Error *err);
 
-// Takes what has been received already and stops listening and reading; connections close when
-// their answers are written.
-void loop_drain(ServerLoop *loop);
+// Runs the task on the loop's thread, after those posted before. Any thread, until loop_deinit.
+void loop_post(ServerLoop *loop, LoopTask *task);
 
-// Closes everything that is still open and frees it.
+// Answers until loop->stopping is set and uv_stop was called (by a task), then takes what has been
+// received already, and returns when its connections have their answers, or took too long.
+void loop_run(ServerLoop *loop);
+
+// Closes everything that is still open and frees it. Tasks that were posted have run.
 void loop_deinit(ServerLoop *loop);
 
-// Starts the timer when something waits for it.
+// Starts the timer, and the turns, when something waits for them.
 void loop_need_tick(ServerLoop *loop);
+void loop_need_turn(ServerLoop *loop);

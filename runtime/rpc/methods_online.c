@@ -215,7 +215,14 @@ static const CachedPlan *find_plan(Call *call, const GetOnlineFeaturesParams *pa
   }
   context_make_room(context);
   OnlinePlan *plan = resolve(call, params, err);
-  return plan ? context_put_plan(context, key, plan) : NULL;
+  if (!plan) {
+    return NULL;
+  }
+  cached = context_put_plan(context, key, plan);
+  if (context->metrics && by_service) {
+    cached->metrics = metrics_service(context->metrics, params->service);
+  }
+  return cached;
 }
 
 // Entities -------------------------------------------------------------------------------------
@@ -514,6 +521,17 @@ static void pack_answer(Buf *out, const CachedPlan *plan, const OnlineResult *fo
   pack_map_end(&map);
 }
 
+static void count_answer(CallContext *context, const CachedPlan *plan, const OnlineResult *found)
+{
+  if (context->metrics) {
+    counter_add(&context->metrics->counters.rows, found->rows);
+  }
+  context->service = plan->metrics;
+  if (plan->metrics) {
+    counter_add(&plan->metrics->rows, found->rows);
+  }
+}
+
 bool method_get_online_features(Call *call, const void *params, Error *err)
 {
   const GetOnlineFeaturesParams *wanted = params;
@@ -540,5 +558,6 @@ bool method_get_online_features(Call *call, const void *params, Error *err)
     return false;
   }
   pack_answer(call->result, plan, &found, include);
+  count_answer(context, plan, &found);
   return true;
 }
