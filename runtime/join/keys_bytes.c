@@ -6,8 +6,8 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "join/keys.h"
 #include "base/pages.h"
+#include "join/keys.h"
 
 enum { BLOCK = 64, LEAST_CAPACITY = 512 };
 

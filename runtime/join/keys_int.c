@@ -5,8 +5,8 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "join/keys.h"
 #include "base/pages.h"
+#include "join/keys.h"
 
 enum { BLOCK = 128, LEAST_CAPACITY = 512 };
 

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "store/db_private.h"
+#include "store/versions.h"
 
 enum {
   GROW_TRIES = 2000,  // of a millisecond each
@@ -230,6 +231,7 @@ static MDB_txn *end_write(DbWrite *write)
   if (write->online) {
     mdb_cursor_close(write->online);
   }
+  versions_forget(write);
   atomic_store(&write->db->writer, NULL);
   return write->txn;
 }
@@ -237,6 +239,10 @@ static MDB_txn *end_write(DbWrite *write)
 bool db_write_commit(DbWrite *write, Error *err)
 {
   Db *db = write->db;
+  if (!versions_flush(write, err)) {
+    db_write_abort(write);
+    return false;
+  }
   int rc = mdb_txn_commit(end_write(write));
   db_leave(db);
   free(write);
@@ -364,12 +370,18 @@ bool db_read_begin(DbRead *read, Error *err)
     overlay_unpin(&read->pin);
     return false;
   }
+  if (read->cache) {
+    row_cache_begin(read->cache, read);
+  }
   return true;
 }
 
 void db_read_end(DbRead *read)
 {
   assert(atomic_load(&read->busy));
+  if (read->cache) {
+    row_cache_end(read->cache);
+  }
   mdb_txn_reset(read->txn);
   atomic_store_explicit(&read->busy, false, memory_order_release);
   overlay_unpin(&read->pin);
@@ -401,5 +413,13 @@ void db_read_free(DbRead *read)
     mdb_txn_abort(read->txn);
   }
   pthread_mutex_unlock(&db->gate);
+  row_cache_free(read->cache);
   free(read);
+}
+
+void db_read_cache(DbRead *read, uint64_t bytes)
+{
+  assert(!atomic_load(&read->busy));
+  row_cache_free(read->cache);
+  read->cache = bytes ? row_cache_new(bytes) : NULL;
 }

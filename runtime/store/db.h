@@ -2,10 +2,10 @@
 // The store's file: an LMDB environment, its tables, and transactions. store/ is the only layer
 // that sees LMDB, and db.c the only file that turns its codes into Errors.
 //
-// Tables: `meta` (format, registry), `online` (rows), `marks`. One process opens a path once;
-// several processes may have it open. Writers take turns (LMDB's lock); readers never wait. A child
-// made by fork() must not use its parent's Db: it is refused, and the child opens the store itself.
-// Files belong to one kind of machine (64-bit, little-endian); others refuse them.
+// Tables: `meta` (format, registry), `online` (rows), `marks`, `versions`. One process opens a path
+// once; several processes may have it open. Writers take turns (LMDB's lock); readers never wait. A
+// child made by fork() must not use its parent's Db: it is refused, and the child opens the store
+// itself. Files belong to one kind of machine (64-bit, little-endian); others refuse them.
 
 #include "base/error.h"
 #include "base/slice.h"
@@ -39,6 +39,10 @@ bool db_read_begin(DbRead *read, Error *err);   // a snapshot of what is committ
 void db_read_end(DbRead *read);                 // never keep one open over a wait: pages pile up
 uint64_t db_read_snapshot(const DbRead *read);  // changes with every commit by anyone
 void db_read_free(DbRead *read);
+
+// Keeps up to so many bytes of rows (and of keys without one) that this reader has found, exactly
+// as any snapshot has them (row_cache.h); 0 forgets them. Not while the read is begun.
+void db_read_cache(DbRead *read, uint64_t bytes);
 
 // From here on, reads of online rows see those of `overlay` too: each read pins it when it begins.
 // NULL takes it away again; then no read may be under way.

@@ -13,7 +13,7 @@
 
 #define DEFAULT_MAP_SIZE (UINT64_C(256) << 30)
 
-enum { FOLDER_MODE = 0775, FILE_MODE = 0664, TABLE_COUNT = 3, MAP_STEP = 4096 };
+enum { FOLDER_MODE = 0775, FILE_MODE = 0664, TABLE_COUNT = 4, MAP_STEP = 4096 };
 
 static const char FORMAT_KEY[] = "format";
 
@@ -201,7 +201,8 @@ static int open_tables(Db *db, MDB_txn *txn, unsigned flags)
 {
   int rc = mdb_dbi_open(txn, "meta", flags, &db->meta);
   rc = rc ? rc : mdb_dbi_open(txn, "online", flags, &db->online);
-  return rc ? rc : mdb_dbi_open(txn, "marks", flags, &db->marks);
+  rc = rc ? rc : mdb_dbi_open(txn, "marks", flags, &db->marks);
+  return rc ? rc : mdb_dbi_open(txn, "versions", flags, &db->versions);
 }
 
 // Opens the tables of a store that is there. *missing: there are none (yet).

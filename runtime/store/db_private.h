@@ -9,12 +9,14 @@
 #include <sys/types.h>
 
 #include "store/db.h"
+#include "store/row_cache.h"
 
 struct Db {
   MDB_env *env;
   MDB_dbi meta;
   MDB_dbi online;
   MDB_dbi marks;
+  MDB_dbi versions;
   char *path;
   bool read_only;
   unsigned forks;  // of the process when it was opened
@@ -34,12 +36,15 @@ struct Db {
   _Atomic(const void *) writer;  // a thread-local address of the thread that writes; NULL: nobody
 };
 
+typedef struct VersionMarks VersionMarks;
+
 struct DbWrite {
   Db *db;
   MDB_txn *txn;
-  MDB_cursor *online;   // opened at first use
-  const uint8_t *page;  // where the last value was written
-  size_t dirty_pages;   // upper estimate
+  MDB_cursor *online;      // opened at first use
+  const uint8_t *page;     // where the last value was written
+  size_t dirty_pages;      // upper estimate
+  VersionMarks *versions;  // touched so far (versions.h)
 };
 
 struct DbRead {
@@ -47,8 +52,9 @@ struct DbRead {
   MDB_txn *txn;  // reset between db_read_end and db_read_begin
   DbRead *next;
   atomic_bool busy;
-  OverlayPin pin;  // while it is begun
-  char apart[64];  // from the flag of another thread's reader
+  OverlayPin pin;   // while it is begun
+  RowCache *cache;  // NULL: none
+  char apart[64];   // from the flag of another thread's reader
 };
 
 static inline MDB_val db_value(Slice bytes)

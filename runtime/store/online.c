@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "data/key.h"
 #include "store/db_private.h"
+#include "store/versions.h"
 
 // What is told about a row that cannot be read.
 static bool fail_row(const Db *db, Slice key, Error *err)
@@ -12,6 +13,8 @@ static bool fail_row(const Db *db, Slice key, Error *err)
   return error_wrap(err, "an online row of view %u in the store %s is damaged",
                     key.size >= KEY_VIEW_SIZE ? bytes_load_be16(key.data) : 0, db->path);
 }
+
+_Static_assert((int)ONLINE_BLOCK <= (int)ROW_CACHE_BLOCK, "a block is one question to the cache");
 
 static Slice without_view(Slice key)
 {
@@ -95,6 +98,7 @@ bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcom
     return db_fail(write->db, rc, "write a row", err);
   }
   memcpy(value.mv_data, row.data, row.size);
+  versions_touch(write, key);
   db_count_pages(write, value.mv_data, row.size);
   *outcome = ONLINE_WRITTEN;
   return true;
@@ -119,6 +123,8 @@ static bool find_row(DbRead *read, Slice key, Slice *bytes, Error *err)
       *bytes = (Slice){0};  // another key's row, under the same digest
     }
   }
+  __builtin_prefetch(bytes->data);
+  __builtin_prefetch(bytes->data + bytes->size / 2);
   return true;
 }
 
@@ -128,22 +134,51 @@ bool online_get(DbRead *read, Slice key, RowView *row, bool *found, Error *err)
   return online_get_many(read, &key, 1, row, found, err);
 }
 
-// All look-ups first and all rows after: while the tree is walked for one key, the row of the one
-// before it comes into the cache.
-static bool get_block(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
-                      Error *err)
+// Looks into the row cache, and for what that does not know into the tree.
+static bool find_rows(DbRead *read, const Slice *keys, size_t count, Slice *bytes, Error *err)
 {
-  Slice bytes[ONLINE_BLOCK];
+  RowCacheAnswer answers[ONLINE_BLOCK];
+  row_cache_find(read->cache, keys, count, answers);
+  for (size_t i = 0; i < count; i++) {
+    bytes[i] = (Slice){0};
+    if (keys[i].size == 0) {
+      continue;
+    }
+    if (answers[i].known) {
+      bytes[i] = answers[i].row;
+    } else if (find_row(read, keys[i], &bytes[i], err)) {
+      row_cache_add(read->cache, keys[i], &answers[i].place, bytes[i]);
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool walk_rows(DbRead *read, const Slice *keys, size_t count, Slice *bytes, Error *err)
+{
   for (size_t i = 0; i < count; i++) {
     bytes[i] = (Slice){0};
     if (keys[i].size && !find_row(read, keys[i], &bytes[i], err)) {
       return false;
     }
-    found[i] = bytes[i].data != NULL;
-    if (found[i]) {
-      __builtin_prefetch(bytes[i].data);
-      __builtin_prefetch(bytes[i].data + bytes[i].size / 2);
-    }
+  }
+  return true;
+}
+
+// All look-ups first and all rows after: while the tree is walked for one key, the row of the one
+// before it comes into the processor's cache.
+static bool get_block(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
+                      Error *err)
+{
+  Slice bytes[ONLINE_BLOCK];
+  bool ok = read->cache ? find_rows(read, keys, count, bytes, err)
+                        : walk_rows(read, keys, count, bytes, err);
+  if (!ok) {
+    return false;
+  }
+  for (size_t i = 0; i < count; i++) {
+    found[i] = bytes[i].size != 0;
   }
   for (size_t i = 0; i < count; i++) {
     if (found[i] && !row_open(bytes[i], &rows[i], err)) {

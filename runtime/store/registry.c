@@ -7,6 +7,7 @@
 #include "data/key.h"
 #include "data/msgpack.h"
 #include "store/db_private.h"
+#include "store/versions.h"
 
 // Keys in `meta`: a word, a slash, a big-endian number; so a word's records stand together in
 // order.
@@ -200,6 +201,7 @@ static bool sweep_rows(DbWrite *write, uint16_t view_id, size_t *left, bool *emp
     *empty = rc == MDB_NOTFOUND || (!rc && bytes_load_be16(key.mv_data) != view_id);
     if (!rc && !*empty) {
       db_count_pages(write, value.mv_data, value.mv_size);
+      versions_touch(write, db_slice(key));
       rc = mdb_cursor_del(cursor, 0);
       *left -= 1;
     }
@@ -232,6 +234,7 @@ bool registry_sweep(DbWrite *write, size_t limit, uint64_t *deleted, bool *done,
       uint8_t space[DROPPED_KEY_SIZE];
       bytes_store_be16(key, view_id);
       ok = db_del(write, write->db->marks, slice_of(key, sizeof(key)), err)
+           && versions_drop_view(write, view_id, err)
            && db_del(write, write->db->meta, dropped_key(space, view_id), err);
     }
   }

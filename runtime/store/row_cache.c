@@ -1,0 +1,404 @@
+#include "store/row_cache.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/pages.h"
+#include "data/row.h"
+#include "store/db_private.h"
+
+enum {
+  WAYS = 8,
+  UNIT = 16,              // of the area; a place counts them, from 1
+  BYTES_PER_ENTRY = 160,  // of the area, for each entry of the index
+  LINE = 64,
+  PREFETCH_LINES = 20,  // of a row; the processor follows by itself then
+  SPARED_MOST = 16,     // used blocks that one new block lets stay
+  VIEWS = 1 << 16,
+};
+
+// Counters change once per transaction at most, so an entry that is older than so many commits
+// could meet its counter again by chance.
+#define SNAPSHOTS_MOST (UINT64_C(1) << 32)
+
+typedef struct {
+  uint32_t tags[WAYS];
+  uint32_t places[WAYS];  // 0: free
+} Set;
+_Static_assert(sizeof(Set) == LINE, "a set is one line of the processor's cache");
+
+// Key and row follow.
+typedef struct {
+  uint64_t hash;
+  uint64_t snapshot;  // that it was found good in
+  uint32_t version;
+  uint32_t row_size;  // 0: there is no row
+  uint32_t units;     // of the block
+  uint16_t key_size;
+  uint8_t used;  // since the edge last passed
+  uint8_t unused;
+} Block;
+_Static_assert(sizeof(Block) == 2 * UNIT, "keys start on a unit");
+
+// Pages of counters of one view, looked up once per snapshot.
+typedef struct {
+  uint64_t snapshot;
+  const uint8_t *pages[VERSION_PAGES];
+} VersionView;
+
+// A row to go in.
+typedef struct {
+  VersionPlace place;
+  size_t key_at;  // in RowCache.keys
+  size_t key_size;
+  Slice row;
+} Pending;
+
+struct RowCache {
+  Set *sets;
+  size_t set_count;
+  uint8_t *area;
+  uint64_t capacity;  // of the area, bytes
+  uint64_t head;
+  uint64_t edge;
+  uint64_t old_end;
+
+  DbRead *read;  // that is begun
+  uint64_t snapshot;
+  VersionView **views;  // by id
+  Pending *pending;
+  size_t pending_count;
+  Buf keys;  // of what is pending
+  RowCacheStats stats;
+};
+
+// Blocks ------------------------------------------------------------------------------------------
+
+static Block *block_at(const RowCache *cache, uint32_t place)
+{
+  return (Block *)(void *)(cache->area + (uint64_t)(place - 1) * UNIT);
+}
+
+static uint32_t place_of(const RowCache *cache, const Block *block)
+{
+  return (uint32_t)(((const uint8_t *)block - cache->area) / UNIT) + 1;
+}
+
+static Slice block_key(const Block *block)
+{
+  return slice_of((const uint8_t *)(block + 1), block->key_size);
+}
+
+static Slice block_row(const Block *block)
+{
+  return slice_of((const uint8_t *)(block + 1) + block->key_size, block->row_size);
+}
+
+static Set *set_of(const RowCache *cache, uint64_t hash)
+{
+  return &cache->sets[(size_t)((__uint128_t)hash * cache->set_count >> 64)];
+}
+
+static int find_tag(const Set *set, uint64_t hash)
+{
+  unsigned matches = 0;
+  for (unsigned way = 0; way < WAYS; way++) {
+    matches |= (unsigned)(set->tags[way] == (uint32_t)hash && set->places[way]) << way;
+  }
+  return matches ? __builtin_ctz(matches) : -1;
+}
+
+static int find_place(const Set *set, uint32_t place)
+{
+  int found = -1;
+  for (int way = 0; way < WAYS; way++) {
+    found = set->places[way] == place ? way : found;
+  }
+  return found;
+}
+
+// Life --------------------------------------------------------------------------------------------
+
+RowCache *row_cache_new(uint64_t bytes)
+{
+  RowCache *cache = mem_zalloc(1, sizeof(*cache));
+  bytes = bytes < ROW_CACHE_LEAST ? ROW_CACHE_LEAST : bytes;
+  uint64_t most = (uint64_t)(UINT32_MAX - 1) * UNIT;
+  bytes = bytes < most ? bytes : most;
+  cache->set_count = bytes / (BYTES_PER_ENTRY * WAYS) + 1;
+  cache->capacity = (bytes - cache->set_count * sizeof(Set)) / UNIT * UNIT;
+  cache->sets = pages_zalloc(cache->set_count, sizeof(Set));
+  cache->area = pages_zalloc(cache->capacity, 1);
+  cache->edge = cache->capacity;
+  cache->views = mem_zalloc(VIEWS, sizeof(*cache->views));
+  cache->pending = mem_alloc(ROW_CACHE_PENDING * sizeof(*cache->pending));
+  cache->stats.capacity = cache->capacity;
+  return cache;
+}
+
+void row_cache_free(RowCache *cache)
+{
+  if (!cache) {
+    return;
+  }
+  for (size_t i = 0; i < VIEWS; i++) {
+    free(cache->views[i]);
+  }
+  free(cache->views);
+  free(cache->pending);
+  buf_deinit(&cache->keys);
+  pages_free(cache->sets, cache->set_count, sizeof(Set));
+  pages_free(cache->area, cache->capacity, 1);
+  free(cache);
+}
+
+RowCacheStats row_cache_stats(const RowCache *cache)
+{
+  return cache->stats;
+}
+
+void row_cache_begin(RowCache *cache, DbRead *read)
+{
+  cache->read = read;
+  cache->snapshot = db_read_snapshot(read);
+}
+
+// Versions ----------------------------------------------------------------------------------------
+
+static VersionView *view_of(RowCache *cache, uint16_t view_id)
+{
+  VersionView *view = cache->views[view_id];
+  if (!view) {
+    view = cache->views[view_id] = mem_zalloc(1, sizeof(*view));
+  }
+  if (view->snapshot != cache->snapshot) {
+    memset(view->pages, 0, sizeof(view->pages));
+    view->snapshot = cache->snapshot;
+  }
+  return view;
+}
+
+// The counter of a place in the current snapshot; false when the store cannot tell.
+static bool version_of(RowCache *cache, const VersionPlace *place, uint32_t *version)
+{
+  VersionView *view = view_of(cache, place->view_id);
+  const uint8_t **page = &view->pages[place->page];
+  Error ignored = {0};
+  if (!*page && !versions_page(cache->read, place->view_id, place->page, page, &ignored)) {
+    return false;
+  }
+  memcpy(version, *page + place->slot * sizeof(*version), sizeof(*version));
+  return true;
+}
+
+// Whether an entry holds in the current snapshot, be it newer or older than the one it is from.
+static bool is_good(RowCache *cache, Block *block, const VersionPlace *place)
+{
+  uint32_t version;
+  if (block->snapshot == cache->snapshot) {
+    return true;
+  }
+  uint64_t apart = cache->snapshot > block->snapshot ? cache->snapshot - block->snapshot
+                                                     : block->snapshot - cache->snapshot;
+  if (apart >= SNAPSHOTS_MOST || !version_of(cache, place, &version) || version != block->version) {
+    return false;
+  }
+  block->snapshot = cache->snapshot;
+  return true;
+}
+
+// Finding -----------------------------------------------------------------------------------------
+
+static void prefetch_row(const Block *block)
+{
+  const char *at = (const char *)(block + 1);
+  size_t lines = (block->row_size + block->key_size) / LINE;
+  lines = lines < PREFETCH_LINES ? lines : PREFETCH_LINES;
+  for (size_t line = 0; line <= lines; line++) {
+    __builtin_prefetch(at + line * LINE, 0, 2);
+  }
+}
+
+static Block *candidate_of(const RowCache *cache, uint64_t hash)
+{
+  const Set *set = set_of(cache, hash);
+  int way = find_tag(set, hash);
+  return way < 0 ? NULL : block_at(cache, set->places[way]);
+}
+
+static void answer_key(RowCache *cache, Slice key, Block *block, RowCacheAnswer *answer)
+{
+  if (!block || block->hash != answer->place.hash || !slice_equal(block_key(block), key)) {
+    cache->stats.missed++;
+    return;
+  }
+  if (!is_good(cache, block, &answer->place)) {
+    cache->stats.missed++;
+    cache->stats.stale++;
+    return;
+  }
+  prefetch_row(block);
+  if (!block->used) {
+    block->used = 1;
+  }
+  answer->known = true;
+  answer->row = block_row(block);
+  cache->stats.found++;
+}
+
+void row_cache_find(RowCache *cache, const Slice *keys, size_t count, RowCacheAnswer *answers)
+{
+  Block *candidates[ROW_CACHE_BLOCK];
+  assert(count <= ROW_CACHE_BLOCK);
+  for (size_t i = 0; i < count; i++) {
+    answers[i].known = false;
+    if (keys[i].size) {
+      answers[i].place = version_place(keys[i]);
+      __builtin_prefetch(set_of(cache, answers[i].place.hash));
+    }
+  }
+  for (size_t i = 0; i < count; i++) {
+    candidates[i] = keys[i].size ? candidate_of(cache, answers[i].place.hash) : NULL;
+    __builtin_prefetch(candidates[i]);
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (keys[i].size) {
+      answer_key(cache, keys[i], candidates[i], &answers[i]);
+    }
+  }
+}
+
+// Adding ------------------------------------------------------------------------------------------
+
+void row_cache_add(RowCache *cache, Slice key, const VersionPlace *place, Slice row)
+{
+  uint64_t size = sizeof(Block) + key.size + row.size;
+  if (cache->pending_count == ROW_CACHE_PENDING || key.size > UINT16_MAX
+      || size > cache->capacity / ROW_CACHE_LARGEST_SHARE) {
+    return;
+  }
+  cache->pending[cache->pending_count++] = (Pending){*place, cache->keys.size, key.size, row};
+  buf_put_slice(&cache->keys, key);
+}
+
+// Takes the block at the edge: to the head when it was used and may stay, else it is forgotten.
+static bool pass_edge(RowCache *cache, bool may_stay)
+{
+  Block *block = (Block *)(void *)(cache->area + cache->edge);
+  Set *set = set_of(cache, block->hash);
+  uint64_t size = (uint64_t)block->units * UNIT;
+  int way = find_place(set, place_of(cache, block));
+  bool stays = way >= 0 && block->used && may_stay;
+  cache->edge += size;
+  if (stays) {
+    block->used = 0;
+    Block *moved = memmove(cache->area + cache->head, block, size);
+    set->places[way] = place_of(cache, moved);
+    cache->head += size;
+  } else {
+    cache->stats.bytes -= size;
+    if (way >= 0) {
+      set->places[way] = 0;
+    }
+  }
+  return stays;
+}
+
+static Block *make_room(RowCache *cache, uint64_t size)
+{
+  size_t spared = 0;
+  while (cache->edge - cache->head < size) {
+    if (cache->edge < cache->old_end) {
+      spared += pass_edge(cache, spared < SPARED_MOST);
+    } else if (cache->edge < cache->capacity) {
+      cache->edge = cache->capacity;  // nothing old is left up to the end
+    } else {
+      cache->old_end = cache->head;  // the next lap
+      cache->head = 0;
+      cache->edge = 0;
+    }
+  }
+  Block *block = (Block *)(void *)(cache->area + cache->head);
+  cache->head += size;
+  cache->stats.bytes += size;
+  return block;
+}
+
+// The way for a new entry: that of an older one of the key, a free one, or the oldest one's.
+static int choose_way(const RowCache *cache, const Set *set, uint64_t hash)
+{
+  int chosen = find_tag(set, hash);
+  if (chosen >= 0) {
+    return chosen;
+  }
+  uint64_t oldest = 0;
+  chosen = 0;
+  for (int way = 0; way < WAYS; way++) {
+    if (!set->places[way]) {
+      return way;
+    }
+    uint64_t at = (uint64_t)(set->places[way] - 1) * UNIT;
+    uint64_t age = cache->head > at ? cache->head - at : cache->head + cache->capacity - at;
+    if (age > oldest) {
+      oldest = age;
+      chosen = way;
+    }
+  }
+  return chosen;
+}
+
+// Whether a block already holds this: a row that takes the place of another one is greater by its
+// rank, which its header holds, so equal headers are the same row.
+static bool holds(const Block *block, Slice key, Slice row)
+{
+  return block->row_size == row.size && slice_equal(block_key(block), key)
+         && (row.size == 0 || memcmp(block_row(block).data, row.data, ROW_HEADER) == 0);
+}
+
+static void fill(Block *block, uint64_t size, const VersionPlace *place, Slice key, Slice row)
+{
+  *block = (Block){
+      .hash = place->hash,
+      .row_size = (uint32_t)row.size,
+      .units = (uint32_t)(size / UNIT),
+      .key_size = (uint16_t)key.size,
+  };
+  uint8_t *at = memcpy(block + 1, key.data, key.size);
+  if (row.size) {
+    memcpy(at + key.size, row.data, row.size);
+  }
+}
+
+static void settle(RowCache *cache, const Pending *pending)
+{
+  uint32_t version;
+  Slice key = slice_of(cache->keys.data + pending->key_at, pending->key_size);
+  if (!version_of(cache, &pending->place, &version)) {
+    return;
+  }
+  Block *block = candidate_of(cache, pending->place.hash);
+  if (!block || !holds(block, key, pending->row)) {
+    uint64_t size = sizeof(Block) + key.size + pending->row.size;
+    size = (size + UNIT - 1) / UNIT * UNIT;
+    block = make_room(cache, size);
+    fill(block, size, &pending->place, key, pending->row);
+    Set *set = set_of(cache, pending->place.hash);
+    int way = choose_way(cache, set, pending->place.hash);
+    set->tags[way] = (uint32_t)pending->place.hash;
+    set->places[way] = place_of(cache, block);
+  }
+  block->version = version;
+  block->snapshot = cache->snapshot;
+}
+
+void row_cache_end(RowCache *cache)
+{
+  for (size_t i = 0; i < cache->pending_count; i++) {
+    settle(cache, &cache->pending[i]);
+  }
+  cache->pending_count = 0;
+  buf_reset(&cache->keys);
+  cache->read = NULL;
+}
