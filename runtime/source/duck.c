@@ -274,6 +274,8 @@ Duck *duck_open(const DuckOptions *options, Error *err)
   duck->folder = options->folder ? mem_strdup(options->folder) : NULL;
   duck->temp_folder =
       mem_strdup(options->temp_folder ? options->temp_folder : system_temp_folder());
+  const char *parquet = getenv("TIDEMARK_PARQUET");
+  duck->reads_parquet = options->reads_parquet || (parquet && strcmp(parquet, "duckdb") == 0);
   if (!duck_api_load(&duck->api, options->library, err) || !open_database(duck, options, err)
       || !prepare_session(duck, err) || !rows_register(duck, err)) {
     duck_close(duck);

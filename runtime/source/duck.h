@@ -15,6 +15,8 @@ typedef struct {
   const char *temp_folder;  // for what does not fit memory; NULL: the system's
   uint64_t memory_limit;    // bytes; 0: 1 GiB
   unsigned threads;         // 0: all
+  bool reads_parquet;       // read all Parquet files through DuckDB, also those that we can read
+                            // ourselves; so does $TIDEMARK_PARQUET=duckdb. For comparisons
 } DuckOptions;
 
 // A missing library is ERR_UNAVAILABLE and says how to get it.

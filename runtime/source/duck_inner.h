@@ -15,6 +15,7 @@ struct Duck {
   DuckConnection connection;  // for short queries; streams have their own
   char *folder;               // NULL: the process's
   char *temp_folder;
+  bool reads_parquet;
   RowsSource *rows[DUCK_ROWS_MAX];  // what tidemark_rows(n) reads; NULL where free
 };
 

@@ -18,6 +18,8 @@ typedef struct {
   Coercion coercion;
   RawKind kind;     // what DuckDB or the file gives
   RawKind element;  // of a list's elements
+  const TablePartition
+      *partition;  // NULL: a column of the files; used where we read them ourselves
 } Source;
 
 struct Reader {
@@ -31,8 +33,10 @@ struct Reader {
   bool counted;
   uint64_t total;
   ReaderFilter filter;
+  uint64_t *bad;     // bits of the batch's rows; in scratch, NULL without bad ones
   uint32_t *picked;  // wanted rows of a batch; room for picked_capacity
   size_t picked_capacity;
+  Raw *raws;            // of files we read ourselves, partition columns among them
   ReaderShare *first;   // of reader_next
   atomic_bool claimed;  // some share reads what cannot be shared
   // One of these four.
@@ -201,30 +205,53 @@ static void take_source(Reader *reader, size_t position, const ReaderColumn *col
   };
 }
 
+// Partition columns are not in the files: they are added to each batch.
 static bool open_bytes(Reader *reader, const TableColumn *all, const TableColumn *const *found,
                        Error *err)
 {
+  bool csv = reader->files->format == FORMAT_CSV;
   size_t *positions = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(size_t));
   const char **names = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(char *));
+  size_t count = 0;
   for (size_t i = 0; i < reader->count; i++) {
-    positions[i] = (size_t)(found[i] - all);
-    names[i] = reader->sources[i].name;
+    Source *source = &reader->sources[i];
+    source->partition = table_partition(reader->files, source->name);
+    if (!source->partition) {
+      source->kind = csv ? RAW_TEXT : RAW_PACKED;
+      positions[count] = (size_t)(found[i] - all);
+      names[count++] = source->name;
+    }
   }
-  if (reader->files->format == FORMAT_CSV) {
-    reader->csv = csv_open(reader->files, positions, reader->count, err);
+  reader->raws = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(Raw));
+  if (csv) {
+    reader->csv = csv_open(reader->files, positions, count, err);
     return reader->csv != NULL;
   }
-  for (size_t i = 0; i < reader->count; i++) {
-    reader->sources[i].kind = RAW_PACKED;
-  }
-  reader->packed = packed_open(reader->files, names, reader->count, err);
+  reader->packed = packed_open(reader->files, names, count, err);
   return reader->packed != NULL;
 }
 
+static bool is_mixed(const TableFiles *files, const char *name)
+{
+  for (size_t i = 0; i < files->mixed_count; i++) {
+    if (strcmp(files->mixed[i], name) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// DuckDB would give all files' values the type of the first file, rounding some of them.
 static bool check_sources(Reader *reader, Error *err)
 {
   for (size_t i = 0; i < reader->count; i++) {
     Source *source = &reader->sources[i];
+    if (is_mixed(reader->files, source->name)) {
+      error_set(err, ERR_DATA,
+                "%s: the type of the column is not the same in all files: write them alike",
+                source->coercion.what);
+      return at_column(reader, source, err);
+    }
     if (!coerce_check(source->kind, source->element, &source->coercion, err)) {
       return at_column(reader, source, err);
     }
@@ -281,8 +308,14 @@ Reader *reader_open_left(Duck *duck, const TableFiles *files, const LeftColumn *
 // Flat Parquet columns are read without DuckDB. Leaves reader->parquet NULL where it has to help.
 static bool try_parquet(Reader *reader, const ReaderColumn *columns, Error *err)
 {
-  if (reader->files->format != FORMAT_PARQUET || !reader->files->count) {
+  if (reader->files->format != FORMAT_PARQUET || !reader->files->count || reader->filter.bad
+      || reader->duck->reads_parquet) {
     return true;
+  }
+  for (size_t i = 0; i < reader->count; i++) {
+    if (table_partition(reader->files, columns[i].column)) {
+      return true;
+    }
   }
   ReaderColumn *kept = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(*kept));
   for (size_t i = 0; i < reader->count; i++) {
@@ -401,29 +434,121 @@ static bool next_chunk(Reader *reader, RawRows *rows, Error *err)
   return true;
 }
 
-static bool next_rows(Reader *reader, RawRows *rows, Error *err)
+// One text for every row of a batch.
+static Raw repeat_text(Reader *reader, const char *text, size_t count)
 {
-  return reader->csv      ? csv_next(reader->csv, rows, err)
-         : reader->packed ? packed_next(reader->packed, rows, err)
-                          : next_chunk(reader, rows, err);
+  Slice *slices = arena_alloc(&reader->scratch, (count + 1) * sizeof(Slice));
+  for (size_t row = 0; row < count; row++) {
+    slices[row] = slice_text(text ? text : "");
+  }
+  Raw raw = {.kind = RAW_TEXT, .data = slices};
+  if (!text) {
+    raw.valid = arena_zalloc(&reader->scratch, column_valid_words(count), sizeof(uint64_t));
+  }
+  return raw;
 }
 
-// Names the file, row and column of a value that does not fit.
-static bool at_value(Reader *reader, const RawRows *rows, size_t bad, const Source *source,
-                     Error *err)
+static size_t file_of(const Reader *reader, const char *name)
 {
-  const char *name = rows->name;
-  uint64_t position = rows->first + bad;
-  if (!name) {
-    table_place(reader->files, reader->duck, reader->rows + bad, &name, &position);
+  size_t file = 0;
+  while (file + 1 < reader->files->count && reader->files->names[file] != name) {
+    file++;
   }
-  return error_at(err, "%s:row %llu:column %s", name, (unsigned long long)position + 1,
-                  source->name);
+  return file;
+}
+
+// The files' columns and the partitions' in the order that was asked for.
+static void add_partitions(Reader *reader, RawRows *rows)
+{
+  size_t next = 0;
+  for (size_t i = 0; i < reader->count; i++) {
+    const TablePartition *partition = reader->sources[i].partition;
+    reader->raws[i] =
+        partition ? repeat_text(reader, partition->values[file_of(reader, rows->name)], rows->count)
+                  : rows->columns[next++];
+  }
+  rows->columns = reader->raws;
+}
+
+static bool next_rows(Reader *reader, RawRows *rows, Error *err)
+{
+  if (!reader->csv && !reader->packed) {
+    return next_chunk(reader, rows, err);
+  }
+  bool ok = reader->csv ? csv_next(reader->csv, rows, err) : packed_next(reader->packed, rows, err);
+  if (ok && rows->count && reader->files->partition_count) {
+    add_partitions(reader, rows);
+  }
+  return ok;
+}
+
+// The file and the row in it, from 1, of row `bad` of a batch.
+static uint64_t place_row(Reader *reader, const RawRows *rows, size_t bad, const char **name)
+{
+  uint64_t position = rows->first + bad;
+  *name = rows->name;
+  if (!*name) {
+    table_place(reader->files, reader->duck, reader->rows + bad, name, &position);
+  }
+  return position + 1;
+}
+
+// Makes value `row` null: in a copy of the bits, which may be DuckDB's.
+static void forget_value(Reader *reader, Raw *raw, size_t row, size_t count)
+{
+  size_t words = column_valid_words(count);
+  uint64_t *valid = arena_alloc(&reader->scratch, words * sizeof(*valid));
+  if (raw->valid) {
+    memcpy(valid, raw->valid, words * sizeof(*valid));
+  } else {
+    memset(valid, 0xff, words * sizeof(*valid));
+  }
+  column_set_valid(valid, row, false);
+  raw->valid = valid;
+}
+
+static bool note_bad(Reader *reader, const RawRows *rows, size_t row, const Source *source,
+                     const char *message, Error *err)
+{
+  if (!reader->bad) {
+    reader->bad = arena_zalloc(&reader->scratch, column_valid_words(rows->count), sizeof(uint64_t));
+  }
+  column_set_valid(reader->bad, row, true);
+  BadValue value = {.column = source->name, .message = message};
+  value.row = place_row(reader, rows, row, &value.file);
+  return reader->filter.bad->take(reader->filter.bad->context, &value, err);
+}
+
+// Coerces a column; where bad values are wanted they are noted and become null, one after the
+// other.
+static bool take_column(Reader *reader, const RawRows *rows, size_t column, Error *err)
+{
+  const Source *source = &reader->sources[column];
+  Raw raw = rows->columns[column];
+  for (;;) {
+    size_t bad = 0;
+    Error failed = {0};
+    if (coerce_column(&raw, rows->count, &source->coercion, &reader->scratch,
+                      &reader->columns[column], &bad, &failed)) {
+      return true;
+    }
+    if (!reader->filter.bad) {
+      const char *name;
+      uint64_t row = place_row(reader, rows, bad, &name);
+      error_set(err, failed.code, "%s", failed.message);
+      return error_at(err, "%s:row %llu:column %s", name, (unsigned long long)row, source->name);
+    }
+    if (!note_bad(reader, rows, bad, source, failed.message, err)) {
+      return false;
+    }
+    forget_value(reader, &raw, bad, rows->count);
+  }
 }
 
 static bool next_batch(Reader *reader, Batch *batch, Error *err)
 {
   arena_reset(&reader->scratch);
+  reader->bad = NULL;
   *batch =
       (Batch){.column_count = reader->count, .columns = reader->columns, .first_row = reader->rows};
   RawRows rows;
@@ -431,10 +556,8 @@ static bool next_batch(Reader *reader, Batch *batch, Error *err)
     return false;
   }
   for (size_t i = 0; rows.count && i < reader->count; i++) {
-    size_t bad = 0;
-    if (!coerce_column(&rows.columns[i], rows.count, &reader->sources[i].coercion, &reader->scratch,
-                       &reader->columns[i], &bad, err)) {
-      return at_value(reader, &rows, bad, &reader->sources[i], err);
+    if (!take_column(reader, &rows, i, err)) {
+      return false;
     }
   }
   batch->count = rows.count;
@@ -515,6 +638,11 @@ bool reader_share_next(ReaderShare *share, Batch *batch, Error *err)
   }
   share->owner = share->owner || !atomic_exchange(&reader->claimed, true);
   return !share->owner || next_wanted(reader, batch, err);
+}
+
+const uint64_t *reader_share_bad(const ReaderShare *share)
+{
+  return share->owner ? share->reader->bad : NULL;
 }
 
 bool reader_next(Reader *reader, Batch *batch, Error *err)

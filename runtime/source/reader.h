@@ -1,7 +1,7 @@
 #pragma once
 // Files and SQL as batches of typed columns, in a fixed order: files of a glob by name, rows as
 // they stand. A row's arrival is its position in that order, and reading again gives the same order
-// (the result of a SQL source is kept in a temporary file for that).
+// (for SQL that holds within one reader; table_snapshot makes a file of it that lasts longer).
 //
 // Coercions are exact or an error that names file, row and column. Integers of any width fit when
 // the value does; floats become the nearest float of the declared width; integers become floats
@@ -18,7 +18,12 @@
 typedef struct {
   const char *path;  // .parquet .csv .json .jsonl .msgpack, globs; NULL with sql
   const char *sql;   // NULL with path
+  const char *name;  // for messages; NULL: what the path says
 } Table;
+
+// Runs a query once, into a temporary Parquet file: several readers of it then see the same rows in
+// the same order. The path is in the arena, removing the file is the caller's.
+bool table_snapshot(Duck *duck, const char *sql, const char **path, Arena *arena, Error *err);
 
 typedef struct {
   const char *name;
@@ -38,7 +43,22 @@ typedef struct {
   const char *what;  // for messages: `feature "conv_rate" of feature_view "driver_stats"`
 } ReaderColumn;
 
-// Rows that need not be read. The zero value leaves nothing out.
+// A value that cannot be ours.
+typedef struct {
+  const char *file;
+  uint64_t row;  // of the file, from 1
+  const char *column;
+  const char *message;
+} BadValue;
+
+typedef struct {
+  // Takes note of a bad value; false ends the reading. Called by one thread, in order of rows
+  // within a column.
+  bool (*take)(void *context, const BadValue *bad, Error *err);
+  void *context;
+} BadValues;
+
+// Rows that need not be read, and what becomes of bad ones. The zero value leaves nothing out.
 typedef struct {
   const uint64_t *wanted;  // bit i: row i of the table; only those rows come. NULL: all
   uint64_t wanted_rows;    // rows there are bits for; later ones are not wanted
@@ -46,6 +66,8 @@ typedef struct {
   size_t time_column;      // [oldest, newest] may be left out, whole row groups at a time
   Time oldest;
   Time newest;
+  const BadValues *bad;  // rows with bad values come too, and reader_share_bad tells which they
+                         // are; nothing is then left out by time. NULL: a bad value is an error
 } ReaderFilter;
 
 typedef struct Reader Reader;
@@ -67,4 +89,7 @@ typedef struct ReaderShare ReaderShare;
 
 ReaderShare *reader_share_new(Reader *reader);
 bool reader_share_next(ReaderShare *share, Batch *batch, Error *err);
+// With filter.bad: a bit per row of the last batch, set where some value was bad (and is null now).
+// NULL when there was none.
+const uint64_t *reader_share_bad(const ReaderShare *share);
 void reader_share_free(ReaderShare *share);  // before reader_close; NULL is allowed

@@ -116,34 +116,152 @@ static void take_file(TableFiles *files, const char *path, const char *name)
   files->count = 1;
 }
 
+static bool is_folder(const char *path)
+{
+  struct stat status;
+  return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+// Leaves the files of a folder that hold rows: no hidden ones, no _SUCCESS, no README.
+static bool keep_rows(TableFiles *files, const char *name, Error *err)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < files->count; i++) {
+    const char *path = files->paths[i];
+    const char *base = strrchr(path, '/') + 1;
+    Format format;
+    if (*base == '.' || *base == '_' || !format_of(path, &format)) {
+      continue;
+    }
+    if (kept && format != files->format) {
+      return error_set(err, ERR_DATA,
+                       "folder \"%s\" holds files of several formats (%s and %s): name the ones "
+                       "that are meant with a glob",
+                       name, files->paths[0], path);
+    }
+    files->format = format;
+    files->paths[kept++] = path;
+  }
+  files->count = kept;
+  return kept || error_set(err, ERR_NOT_FOUND, "there are no files of rows in folder \"%s\"", name);
+}
+
 // Files of a glob, by name.
-static bool find_files(TableFiles *files, Duck *duck, const char *pattern, const char *name,
-                       Error *err)
+static bool find_files(TableFiles *files, Duck *duck, const char *pattern, Error *err)
 {
   Buf sql = {0};
   buf_print(&sql, "SELECT file FROM glob(");
   duck_put_text(&sql, pattern);
   buf_print(&sql, ") ORDER BY file");
   buf_put_byte(&sql, '\0');
-  const char **found;
   size_t columns;
-  bool ok = duck_select(duck, (const char *)sql.data, &found, &files->count, &columns,
+  bool ok = duck_select(duck, (const char *)sql.data, &files->paths, &files->count, &columns,
                         &files->arena, err);
   buf_deinit(&sql);
-  if (!ok) {
-    return false;
-  }
-  if (files->count == 0) {
-    return error_set(err, ERR_NOT_FOUND, "no file matches \"%s\"", name);
-  }
-  files->paths = found;
-  files->names = arena_alloc(&files->arena, files->count * sizeof(char *));
-  size_t prefix = strlen(pattern) - strlen(name);  // the folder in front of relative names
+  return ok;
+}
+
+static void name_files(TableFiles *files, size_t prefix)
+{
+  files->names = arena_alloc(&files->arena, (files->count + 1) * sizeof(char *));
   for (size_t i = 0; i < files->count; i++) {
-    files->names[i] = found[i] + prefix;
+    files->names[i] = files->paths[i] + prefix;
+  }
+}
+
+// Partitions
+// ----------------------------------------------------------------------------------------------
+
+// The next folder `key=value` of a path; false when there is none. Moves *path behind it.
+static bool next_partition(const char **path, Slice *key, Slice *value)
+{
+  const char *slash;
+  while ((slash = strchr(*path, '/'))) {
+    const char *start = *path;
+    const char *equals = memchr(start, '=', (size_t)(slash - start));
+    *path = slash + 1;
+    if (equals && equals > start) {
+      *key = slice_of(start, (size_t)(equals - start));
+      *value = slice_of(equals + 1, (size_t)(slash - equals - 1));
+      return true;
+    }
+  }
+  return false;
+}
+
+static int hex_digit(char c)
+{
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : -1;
+}
+
+// A folder's value as the text it stands for: %XX undone; NULL for the name that Hive gives null.
+static const char *partition_value(Slice value, Arena *arena)
+{
+  if (slice_is(value, "__HIVE_DEFAULT_PARTITION__")) {
+    return NULL;
+  }
+  char *text = arena_text(arena, value);
+  char *to = text;
+  for (const char *from = text; *from; from++) {
+    bool escaped = *from == '%' && hex_digit(from[1]) >= 0 && hex_digit(from[2]) >= 0;
+    *to++ = escaped ? (char)(hex_digit(from[1]) * 16 + hex_digit(from[2])) : *from;
+    from += escaped ? 2 : 0;
+  }
+  *to = '\0';
+  return text;
+}
+
+static bool partitions_differ(const TableFiles *files, size_t file, Error *err)
+{
+  error_set(err, ERR_DATA, "its folders are not the same partitions as those of %s",
+            files->names[0]);
+  return error_at(err, "%s", files->names[file]);
+}
+
+static bool find_partitions(TableFiles *files, Error *err)
+{
+  Slice key;
+  Slice value;
+  for (const char *at = files->names[0]; next_partition(&at, &key, &value);) {
+    files->partition_count++;
+  }
+  files->partitions =
+      arena_zalloc(&files->arena, files->partition_count + 1, sizeof(TablePartition));
+  for (size_t file = 0; file < files->count; file++) {
+    const char *at = files->names[file];
+    size_t count = 0;
+    for (; next_partition(&at, &key, &value); count++) {
+      TablePartition *partition = &files->partitions[count];
+      if (file == 0) {
+        partition->name = arena_text(&files->arena, key);
+        partition->values = arena_zalloc(&files->arena, files->count, sizeof(char *));
+      } else if (count == files->partition_count || !slice_is(key, partition->name)) {
+        return partitions_differ(files, file, err);
+      }
+      partition->values[file] = partition_value(value, &files->arena);
+    }
+    if (count != files->partition_count) {
+      return partitions_differ(files, file, err);
+    }
   }
   return true;
 }
+
+const TablePartition *table_partition(const TableFiles *files, const char *name)
+{
+  for (size_t i = 0; i < files->partition_count; i++) {
+    if (strcmp(files->partitions[i].name, name) == 0) {
+      return &files->partitions[i];
+    }
+  }
+  return NULL;
+}
+
+// Columns of several files
+// ------------------------------------------------------------------------------------
 
 static bool is_name(const char *const *names, size_t count, const char *name)
 {
@@ -155,69 +273,130 @@ static bool is_name(const char *const *names, size_t count, const char *name)
   return false;
 }
 
-// Names of all columns of a Parquet file, nested ones too.
-static bool parquet_names(const TableFiles *files, Duck *duck, size_t file, const char ***names,
-                          size_t *count, Arena *arena, Error *err)
+// Names and types of all columns of a Parquet file, nested ones too: { name, type } each.
+static bool parquet_leaves(const TableFiles *files, Duck *duck, size_t file, const char ***leaves,
+                           size_t *count, Arena *arena, Error *err)
 {
   Buf sql = {0};
-  buf_print(&sql, "SELECT name FROM parquet_schema(");
+  buf_print(&sql, "SELECT name, concat_ws(' ', type, converted_type, logical_type) "
+                  "FROM parquet_schema(");
   duck_put_text(&sql, files->paths[file]);
   buf_print(&sql, ") OFFSET 1");  // the root has a name too
   buf_put_byte(&sql, '\0');
   size_t columns;
-  bool ok = duck_select(duck, (const char *)sql.data, names, count, &columns, arena, err);
+  bool ok = duck_select(duck, (const char *)sql.data, leaves, count, &columns, arena, err);
   buf_deinit(&sql);
   return ok;
 }
 
-static bool check_same_columns(const TableFiles *files, Duck *duck, Error *err)
+// The type of a leaf; NULL when there is none of this name.
+static const char *leaf_type(const char *const *leaves, size_t count, const char *name)
+{
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(leaves[2 * i], name) == 0) {
+      return leaves[2 * i + 1];
+    }
+  }
+  return NULL;
+}
+
+// Compares a file's columns with the first file's.
+static bool check_leaves(TableFiles *files, const char *const *first, size_t first_count,
+                         const char *const *leaves, size_t count, Error *err)
+{
+  for (size_t i = 0; i < first_count; i++) {
+    const char *name = first[2 * i];
+    const char *type = leaf_type(leaves, count, name);
+    if (!type) {
+      return error_set(err, ERR_DATA, "there is no column \"%s\", which %s has", name,
+                       files->names[0]);
+    }
+    if (strcmp(type, first[2 * i + 1]) != 0 && !is_name(files->mixed, files->mixed_count, name)) {
+      files->mixed[files->mixed_count++] = arena_text(&files->arena, slice_text(name));
+    }
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (!leaf_type(first, first_count, leaves[2 * i])) {
+      return error_set(err, ERR_DATA, "there is a column \"%s\", which %s does not have",
+                       leaves[2 * i], files->names[0]);
+    }
+  }
+  return true;
+}
+
+static bool check_same_columns(TableFiles *files, Duck *duck, Error *err)
 {
   Arena arena = {0};
   const char **first;
   size_t first_count;
-  bool ok = parquet_names(files, duck, 0, &first, &first_count, &arena, err);
+  bool ok = parquet_leaves(files, duck, 0, &first, &first_count, &arena, err);
+  files->mixed = arena_alloc(&files->arena, (ok ? first_count + 1 : 1) * sizeof(char *));
   for (size_t file = 1; ok && file < files->count; file++) {
-    const char **names;
+    const char **leaves;
     size_t count;
-    ok = parquet_names(files, duck, file, &names, &count, &arena, err);
-    for (size_t i = 0; ok && i < first_count; i++) {
-      if (!is_name(names, count, first[i])) {
-        ok = error_set(err, ERR_DATA, "there is no column \"%s\", which %s has", first[i],
-                       files->names[0]);
-      }
-    }
-    for (size_t i = 0; ok && i < count; i++) {
-      if (!is_name(first, first_count, names[i])) {
-        ok = error_set(err, ERR_DATA, "there is a column \"%s\", which %s does not have", names[i],
-                       files->names[0]);
-      }
-    }
+    ok = parquet_leaves(files, duck, file, &leaves, &count, &arena, err)
+         && check_leaves(files, first, first_count, leaves, count, err);
     error_at(ok ? NULL : err, "%s", files->names[file]);
   }
   arena_deinit(&arena);
   return ok;
 }
 
-static bool open_path(TableFiles *files, Duck *duck, const char *name, Error *err)
+// Names are paths without the project's folder in front.
+static bool open_folder(TableFiles *files, Duck *duck, const char *path, const char *name,
+                        Error *err)
 {
+  size_t prefix = strlen(path) - strlen(name);
+  const char *end = path[strlen(path) - 1] == '/' ? "" : "/";
+  const char *pattern = arena_print(&files->arena, "%s%s**/*", path, end);
+  if (!find_files(files, duck, pattern, err) || !keep_rows(files, name, err)) {
+    return false;
+  }
+  name_files(files, prefix);
+  return true;
+}
+
+static bool open_glob(TableFiles *files, Duck *duck, const char *path, const char *name, Error *err)
+{
+  if (!find_files(files, duck, path, err)) {
+    return false;
+  }
+  if (files->count == 0) {
+    return error_set(err, ERR_NOT_FOUND, "no file matches \"%s\"", name);
+  }
+  name_files(files, strlen(path) - strlen(name));
+  return true;
+}
+
+static bool open_several(TableFiles *files, Duck *duck, const char *path, const char *name,
+                         Error *err)
+{
+  bool ok = is_folder(path) ? open_folder(files, duck, path, name, err)
+                            : open_glob(files, duck, path, name, err);
+  return ok && find_partitions(files, err)
+         && (files->format != FORMAT_PARQUET || files->count == 1
+             || check_same_columns(files, duck, err));
+}
+
+static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *err)
+{
+  const char *name = arena_print(&files->arena, "%s", table->path);
+  const char *path = duck_path(duck, name, &files->arena);
+  if (is_folder(path)) {
+    return open_several(files, duck, path, name, err);
+  }
   if (!format_of(name, &files->format)) {
     return error_set(err, ERR_INVALID,
                      "\"%s\" has an unknown extension: use .parquet, .csv, .json, .jsonl or "
                      ".msgpack",
                      name);
   }
-  name = arena_print(&files->arena, "%s", name);
-  const char *path = duck_path(duck, name, &files->arena);
   if (is_there(path)) {
-    take_file(files, path, name);
+    take_file(files, path, table->name ? arena_print(&files->arena, "%s", table->name) : name);
     return true;
   }
-  if (!has_wildcard(name)) {
-    return error_set(err, ERR_NOT_FOUND, "there is no file \"%s\"", name);
-  }
-  return find_files(files, duck, path, name, err)
-         && (files->format != FORMAT_PARQUET || files->count == 1
-             || check_same_columns(files, duck, err));
+  return has_wildcard(name) ? open_several(files, duck, path, name, err)
+                            : error_set(err, ERR_NOT_FOUND, "there is no file \"%s\"", name);
 }
 
 // SQL
@@ -297,7 +476,7 @@ bool table_open(TableFiles *files, Duck *duck, const Table *table, bool run, Err
   *files = (TableFiles){.format = FORMAT_PARQUET};
   bool ok;
   if (table->path) {
-    ok = open_path(files, duck, table->path, err);
+    ok = open_path(files, duck, table, err);
   } else {
     files->sql = arena_print(&files->arena, "%s", table->sql);
     ok = !run || run_query(files, duck, err);
@@ -306,6 +485,19 @@ bool table_open(TableFiles *files, Duck *duck, const Table *table, bool run, Err
     table_close(files);
   }
   return ok;
+}
+
+bool table_snapshot(Duck *duck, const char *sql, const char **path, Arena *arena, Error *err)
+{
+  TableFiles files;
+  Table table = {.sql = sql};
+  if (!table_open(&files, duck, &table, true, err)) {
+    return false;
+  }
+  *path = arena_print(arena, "%s", files.spool);
+  files.spool = NULL;  // the caller's from here on
+  table_close(&files);
+  return true;
 }
 
 void table_close(TableFiles *files)
@@ -373,7 +565,9 @@ void table_put_from(const TableFiles *files, Buf *sql, const JsonColumn *json, s
   if (files->format != FORMAT_PARQUET) {
     put_json_options(files, sql, json, count);
   }
-  buf_put_byte(sql, ')');
+  bool partitions = files->partition_count > 0;
+  buf_print(sql, ", hive_partitioning = %s%s)", partitions ? "true" : "false",
+            partitions ? ", hive_types_autocast = false" : "");
 }
 
 static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
@@ -400,16 +594,37 @@ static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns,
   return true;
 }
 
+// Appends the partition columns to what the files themselves have.
+static void add_partitions(const TableFiles *files, TableColumn **columns, size_t *count,
+                           Arena *arena)
+{
+  TableColumn *all = arena_zalloc(arena, *count + files->partition_count, sizeof(*all));
+  memcpy(all, *columns, *count * sizeof(*all));
+  *columns = all;
+  for (size_t i = 0; i < files->partition_count; i++) {
+    all[(*count)++] = (TableColumn){
+        .name = arena_print(arena, "%s", files->partitions[i].name),
+        .type_text = "VARCHAR",
+        .type = {.kind = TYPE_STRING},
+        .known = true,
+    };
+  }
+}
+
 bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
                    Arena *arena, Error *err)
 {
-  if (!files->sql && files->format == FORMAT_CSV) {
-    return csv_describe(files, columns, count, arena, err);
+  bool csv = !files->sql && files->format == FORMAT_CSV;
+  bool packed = !files->sql && files->format == FORMAT_PACKED;
+  if (!csv && !packed) {
+    return describe(files, duck, columns, count, arena, err);
   }
-  if (!files->sql && files->format == FORMAT_PACKED) {
-    return packed_describe(files, columns, count, arena, err);
+  bool ok = csv ? csv_describe(files, columns, count, arena, err)
+                : packed_describe(files, columns, count, arena, err);
+  if (ok && files->partition_count) {
+    add_partitions(files, columns, count, arena);
   }
-  return describe(files, duck, columns, count, arena, err);
+  return ok;
 }
 
 bool table_describe(Duck *duck, const Table *table, TableColumn **columns, size_t *count,

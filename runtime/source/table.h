@@ -9,21 +9,36 @@ typedef enum { FORMAT_PARQUET, FORMAT_CSV, FORMAT_JSON, FORMAT_JSONL, FORMAT_PAC
 // The format an extension stands for; false for others.
 bool format_of(const char *path, Format *format);
 
+// A column that folders stand for: `day` of data/day=2021-04-12/rows.parquet. Always text.
+typedef struct {
+  const char *name;
+  const char **values;  // per file; NULL: null
+} TablePartition;
+
 typedef struct {
   Format format;       // of the spool for SQL
   const char **paths;  // as the process opens them, in order
   const char **names;  // as messages call them
   size_t count;
-  const char *spool;  // temporary file to be removed; NULL: none
-  const char *sql;    // SQL that was not run: only described; NULL: files
+  const char *spool;           // temporary file to be removed; NULL: none
+  const char *sql;             // SQL that was not run: only described; NULL: files
+  TablePartition *partitions;  // of folders and globs
+  size_t partition_count;
+  const char **mixed;  // Parquet columns whose type is not the same in all files
+  size_t mixed_count;
   Arena arena;
 } TableFiles;  // the zero value is closed
 
-// Finds the files. With `run`, SQL is run into a temporary Parquet file that is read in its place.
+// Finds the files: of a path, of a glob (`**` crosses folders), or all in a folder and below it,
+// which must be of one format; names that begin with `.` or `_` are left out. With `run`, SQL is
+// run into a temporary Parquet file that is read in its place.
 bool table_open(TableFiles *files, Duck *duck, const Table *table, bool run, Error *err);
 void table_close(TableFiles *files);
 
-// Names and types, in order; text in the arena.
+// The partition column of this name; NULL when it is none.
+const TablePartition *table_partition(const TableFiles *files, const char *name);
+
+// Names and types, in order; text in the arena. Partition columns come last.
 bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
                    Arena *arena, Error *err);
 

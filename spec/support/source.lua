@@ -12,8 +12,9 @@ typedef struct {
   const char *library, *folder, *temp_folder;
   uint64_t memory_limit;
   unsigned threads;
+  bool reads_parquet;
 } DuckOptions;
-typedef struct { const char *path, *sql; } SourceTable;
+typedef struct { const char *path, *sql, *name; } SourceTable;
 typedef struct { const char *name, *type_text; Type type; bool known; } SourceTableColumn;
 typedef struct { const char *column; Type type; int unit; const char *what; } SourceColumn;
 typedef struct Reader Reader;
