@@ -13,6 +13,14 @@
 
 enum { PROGRESS_INTERVAL_MS = 50 };
 
+// How a job's memory is divided. What is the same for every job (code, stacks, pages being read and
+// written, the store's dirty pages) comes off first, then DuckDB's share. A job can always have the
+// least, or it would not get on.
+static const uint64_t MEMORY_DEFAULT = UINT64_C(1) << 30;
+static const uint64_t MEMORY_FIXED = UINT64_C(64) << 20;
+static const uint64_t MEMORY_LEAST = UINT64_C(16) << 20;
+enum { DUCK_SHARE = 4 };  // one in so many bytes
+
 struct Engine {
   char *project;
   char *store;
@@ -63,7 +71,7 @@ Engine *engine_open(const EngineOptions *options, Error *err)
   Engine *engine = mem_zalloc(1, sizeof(*engine));
   engine->project = mem_strdup(project);
   engine->store = store_path(options, project);
-  engine->memory_limit = options->memory_limit;
+  engine->memory_limit = options->memory_limit ? options->memory_limit : MEMORY_DEFAULT;
   engine->threads = options->threads;
   engine->durability = options->relaxed ? DURABILITY_RELAXED : DURABILITY_FULL;
   pthread_mutex_init(&engine->writer_lock, NULL);
@@ -129,6 +137,24 @@ unsigned engine_threads(const Engine *engine)
   return engine->threads;
 }
 
+static uint64_t duck_memory(const Engine *engine)
+{
+  uint64_t share = engine->memory_limit / DUCK_SHARE;
+  return share < MEMORY_LEAST ? MEMORY_LEAST : share;
+}
+
+uint64_t engine_memory(const Engine *engine)
+{
+  uint64_t others = MEMORY_FIXED + duck_memory(engine);
+  bool enough = engine->memory_limit >= others + MEMORY_LEAST;
+  return enough ? engine->memory_limit - others : MEMORY_LEAST;
+}
+
+uint64_t engine_memory_limit(const Engine *engine)
+{
+  return engine->memory_limit;
+}
+
 const char *engine_store(const Engine *engine)
 {
   return engine->store;
@@ -190,7 +216,7 @@ Duck *engine_duck(Engine *engine, Error *err)
   if (!engine->duck) {
     DuckOptions options = {
         .folder = engine->project,
-        .memory_limit = engine->memory_limit,
+        .memory_limit = duck_memory(engine),
         .threads = engine->threads,
     };
     engine->duck = duck_open(&options, err);

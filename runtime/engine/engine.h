@@ -16,7 +16,7 @@ typedef struct Engine Engine;
 typedef struct {
   const char *project;    // folder; NULL: "."
   const char *store;      // folder; NULL: $TIDEMARK_STORE or <project>/.tidemark/store
-  uint64_t memory_limit;  // bytes for jobs; 0: 1 GiB
+  uint64_t memory_limit;  // bytes for jobs, DuckDB's share included; 0: 1 GiB
   unsigned threads;       // 0: all
   bool relaxed;           // pushes are answered before they are on the disk (engine/writer.h)
 } EngineOptions;
@@ -41,8 +41,10 @@ bool engine_progress(Engine *engine, const Progress *progress, Error *err);
 void engine_cancel(Engine *engine);
 
 const char *engine_project(const Engine *engine);
-unsigned engine_threads(const Engine *engine);   // as asked for: 0 for all
-const char *engine_store(const Engine *engine);  // the store's folder
+unsigned engine_threads(const Engine *engine);       // as asked for: 0 for all
+uint64_t engine_memory(const Engine *engine);        // bytes a job may take beside DuckDB
+uint64_t engine_memory_limit(const Engine *engine);  // all in all, as asked for
+const char *engine_store(const Engine *engine);      // the store's folder
 Db *engine_db(Engine *engine, bool create, Error *err);
 Duck *engine_duck(Engine *engine, Error *err);
 

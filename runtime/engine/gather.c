@@ -55,6 +55,18 @@ void gather_free(Gather *gather)
   free(gather);
 }
 
+size_t gather_bytes(const Gather *gather)
+{
+  if (gather->lists) {
+    return sizeof(*gather) + builder_bytes(gather->lists);
+  }
+  size_t bytes = sizeof(*gather) + gather->count * (gather->width + 1);
+  for (unsigned i = 0; i < gather->threads; i++) {
+    bytes += gather->texts[i].used;
+  }
+  return bytes;
+}
+
 static void put_lists(Gather *gather, size_t first, const Column *column, size_t count)
 {
   assert(builder_count(gather->lists) == first);

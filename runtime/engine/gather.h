@@ -9,7 +9,8 @@ typedef struct Gather Gather;
 
 // Room for `count` values; until they are put, they are null.
 Gather *gather_new(Type type, size_t count, unsigned threads);
-void gather_free(Gather *gather);  // NULL is allowed
+void gather_free(Gather *gather);           // NULL is allowed
+size_t gather_bytes(const Gather *gather);  // heap bytes held, for memory limits
 
 // Puts values [0, count) of `column` at places [first, first + count). Threads may put at the same
 // time, at different places; bytes are copied. Lists must be put in order, by one thread.

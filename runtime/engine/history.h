@@ -18,6 +18,8 @@ typedef struct {
   bool full_feature_names;  // view__feature always
   bool statuses;            // a column <name>__status after each feature
   bool event_timestamps;    // columns <view or role>__event_timestamp after the features
+  bool reject;              // rows of sources with bad values are left out, not an error
+  const char *rejects;      // file to write those values to (engine/bad_rows.h); NULL: none
 } HistoryRequest;
 
 typedef struct {
@@ -27,11 +29,14 @@ typedef struct {
   uint64_t missing;  // found none, or (without statuses) only one that is too old
   uint64_t expired;  // with statuses: found only one that is too old
   uint64_t deleted;
+  uint64_t rejected;  // feature rows left out for their values
 } HistoryView;
 
 typedef struct {
   uint64_t rows;
   size_t columns;
+  uint64_t parts;         // that the spine was taken in to stay under the memory limit
+  uint64_t memory_limit;  // that was
   HistoryView *views;
   size_t view_count;
 } HistoryResult;

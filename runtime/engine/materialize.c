@@ -8,8 +8,10 @@
 #include "base/mem.h"
 #include "data/key.h"
 #include "data/row.h"
+#include "engine/bad_rows.h"
 #include "engine/loader.h"
 #include "engine/scan.h"
+#include "engine/snapshot.h"
 #include "join/latest.h"
 #include "join/winners.h"
 
@@ -21,8 +23,10 @@ typedef struct {
   Mark mark;  // before
   bool has_mark;
   bool incremental;
+  Snapshots *snapshots;
+  BadRows *bad;  // NULL: a bad value is an error
   Winners winners;
-  uint64_t read;
+  ScanCounts scanned;
   LatestCounts counts;
   Loader loader;
 } ViewLoad;
@@ -31,7 +35,7 @@ typedef struct {
 
 static void mark_winners(ViewLoad *load, const Latest *latest)
 {
-  winners_init(&load->winners, load->read);
+  winners_init(&load->winners, load->scanned.rows);
   size_t count = latest_count(latest);
   for (uint32_t key = 0; key < count; key++) {
     LatestRow row;
@@ -69,6 +73,15 @@ static bool add_ranks(void *context, unsigned thread, const ScanBlock *block, Er
   return true;
 }
 
+static const Field **all_features(const View *view)
+{
+  const Field **features = mem_zalloc(view->feature_count, sizeof(*features));
+  for (size_t i = 0; i < view->feature_count; i++) {
+    features[i] = &view->features[i];
+  }
+  return features;
+}
+
 static bool find_winners(ViewLoad *load, Error *err)
 {
   Type types[CATALOG_KEYS_MAX];
@@ -89,13 +102,23 @@ static bool find_winners(ViewLoad *load, Error *err)
       .visit = add_ranks,
       .context = &newest,
   };
-  bool ok = scan_run(load->engine, &request, &load->read, err);
+  const Field **features = all_features(view);
+  if (load->bad) {
+    // A row with a bad feature must not win.
+    request.parts |= SCAN_FEATURES;
+    request.features = features;
+    request.feature_count = view->feature_count;
+    request.filter.bad = bad_rows_of(load->bad, view->source->declared.name, false);
+  }
+  bool ok = snapshots_table(load->snapshots, load->engine, view->source, &request.table, err)
+            && scan_run(load->engine, &request, &load->scanned, err);
   if (ok) {
     mark_winners(load, newest.latest);
   }
   latest_free(newest.latest);
   key_set_free(newest.keys);
   free(newest.numbers);
+  free(features);
   return ok;
 }
 
@@ -172,10 +195,7 @@ static bool load_rows(ViewLoad *load, Error *err)
   if (!load->winners.count) {
     return true;
   }
-  const Field **features = mem_zalloc(view->feature_count, sizeof(*features));
-  for (size_t i = 0; i < view->feature_count; i++) {
-    features[i] = &view->features[i];
-  }
+  const Field **features = all_features(view);
   Writing writing = {
       .load = load,
       .builder = {.slots = mem_zalloc(view->slot_count, sizeof(Column *))},
@@ -191,8 +211,9 @@ static bool load_rows(ViewLoad *load, Error *err)
       .visit = load_block,
       .context = &writing,
   };
-  uint64_t rows;
-  bool ok = scan_run(load->engine, &request, &rows, err);
+  ScanCounts counts;
+  bool ok = snapshots_table(load->snapshots, load->engine, view->source, &request.table, err)
+            && scan_run(load->engine, &request, &counts, err);
   if (ok && writing.found != load->winners.count) {
     ok = error_set(err, ERR_IO, "source \"%s\" changed while it was read: run it again",
                    view->source->declared.name);
@@ -230,7 +251,7 @@ static Mark next_mark(const ViewLoad *load, bool *gap)
     mark.materialized_to = end > mark.materialized_to ? end : mark.materialized_to;
   }
   mark.updated_at = clock_now();
-  mark.rows_read += load->read;
+  mark.rows_read += load->scanned.rows;
   return mark;
 }
 
@@ -279,7 +300,7 @@ static bool load_view(ViewLoad *load, const MaterializeRequest *request, Materia
       .view = result->view,
       .start = load->rule.start,
       .end = load->rule.end,
-      .read = load->read,
+      .read = load->scanned.rows,
       .inside = load->counts.inside,
       .late = load->counts.late,
       .written = load->loader.written,
@@ -360,12 +381,18 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
   }
   const View **views;
   size_t count;
-  bool ok = choose_views(catalog, request, &views, &count, arena, err);
+  Snapshots snapshots = {0};
+  BadRows *bad = request->reject ? bad_rows_open(engine, request->rejects, err) : NULL;
+  bool ok = (!request->reject || bad) && choose_views(catalog, request, &views, &count, arena, err);
   if (ok) {
     result->views = arena_zalloc(arena, count, sizeof(*result->views));
   }
   for (size_t i = 0; ok && i < count; i++) {
-    ViewLoad load = {.engine = engine, .view = views[i], .db = engine_db(engine, false, err)};
+    ViewLoad load = {.engine = engine,
+                     .view = views[i],
+                     .db = engine_db(engine, false, err),
+                     .snapshots = &snapshots,
+                     .bad = bad};
     load.loader = (Loader){.db = load.db};
     result->views[i].view = arena_text(arena, slice_text(views[i]->declared.name));
     ok = load_view(&load, request, &result->views[i], err);
@@ -373,6 +400,9 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
     winners_deinit(&load.winners);
     loader_deinit(&load.loader);
   }
+  ok = ok && (!bad || bad_rows_finish(bad, err));
+  bad_rows_close(bad);
+  snapshots_deinit(&snapshots);
   catalog_unref(catalog);
   return ok;
 }

@@ -10,6 +10,8 @@ typedef struct {
   Time end;            // exclusive
   const Slice *views;  // empty: all
   size_t view_count;
+  bool reject;          // rows with bad values are left out, not an error
+  const char *rejects;  // file to write those values to (engine/bad_rows.h); NULL: none
 } MaterializeRequest;
 
 typedef struct {
@@ -21,7 +23,7 @@ typedef struct {
   uint64_t late;
   uint64_t written;
   uint64_t stale;     // keys whose stored row was as new or newer
-  uint64_t rejected;  // rows with a null key or no event time
+  uint64_t rejected;  // rows with a null key, no event time, or (when asked for) a bad value
   Time mark;          // where it stands now
   bool gap;           // the mark stayed: the interval does not touch what was materialized before
 } MaterializedView;

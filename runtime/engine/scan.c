@@ -27,6 +27,7 @@ typedef struct {
   Layout layout;
   uint64_t total;  // rows, for progress; 0 when not known
   atomic_uint_least64_t read;
+  atomic_uint_least64_t bad;
   atomic_bool stopped;  // some thread failed
 } Scan;
 
@@ -136,6 +137,22 @@ static const uint8_t *fill_deleted(const Column *column, size_t count, uint8_t *
   return space;
 }
 
+// Takes the times of bad rows away. Returns how many there are.
+static uint64_t drop_bad(const uint64_t *bad, ScanBlock *block, Time *space)
+{
+  if (block->event_times != space) {
+    memcpy(space, block->event_times, block->count * sizeof(Time));
+    block->event_times = space;
+  }
+  uint64_t count = 0;
+  for (size_t i = 0; i < block->count; i++) {
+    bool is_bad = bad[i / 64] >> (i % 64) & 1;
+    space[i] = is_bad ? TIME_NULL : space[i];
+    count += is_bad;
+  }
+  return count;
+}
+
 static ScanBlock make_block(const Scan *scan, const Batch *batch, Space *space)
 {
   const Layout *layout = &scan->layout;
@@ -184,6 +201,10 @@ static bool read_share(Scan *scan, unsigned thread, ReaderShare *share, Space *s
       return true;
     }
     ScanBlock block = make_block(scan, &batch, space);
+    const uint64_t *bad = reader_share_bad(share);
+    if (bad && block.event_times) {
+      atomic_fetch_add(&scan->bad, drop_bad(bad, &block, space->event_times));
+    }
     if (!scan->request->visit(scan->request->context, thread, &block, err)) {
       return false;
     }
@@ -209,29 +230,40 @@ static bool work(void *context, unsigned thread, Error *err)
   return ok;
 }
 
-bool scan_run(Engine *engine, const ScanRequest *request, uint64_t *rows, Error *err)
+static Reader *open_reader(Duck *duck, const Scan *scan, Error *err)
+{
+  const ScanRequest *request = scan->request;
+  const Layout *layout = &scan->layout;
+  ReaderFilter filter = request->filter;
+  filter.has_times = filter.has_times && layout->event != NOWHERE;
+  filter.time_column = filter.has_times ? (size_t)layout->event : 0;
+  Reader *reader = reader_open(duck, &request->table, layout->columns, layout->count, &filter, err);
+  if (!reader) {
+    const Declared *source = &request->view->source->declared;
+    error_wrap(err, "source \"%s\" (%s)", source->name, source->at);
+  }
+  return reader;
+}
+
+bool scan_run(Engine *engine, const ScanRequest *request, ScanCounts *counts, Error *err)
 {
   assert(request->threads >= 1);
   Duck *duck = engine_duck(engine, err);
   if (!duck) {
     return false;
   }
-  const Source *source = request->view->source;
   Arena arena = {0};
   Scan scan = {.engine = engine, .request = request, .layout = lay_out(request, &arena)};
-  ReaderFilter filter = request->filter;
-  filter.has_times = filter.has_times && scan.layout.event != NOWHERE;
-  filter.time_column = filter.has_times ? (size_t)scan.layout.event : 0;
-  Table table = {.path = source->path, .sql = source->sql};
-  scan.reader = reader_open(duck, &table, scan.layout.columns, scan.layout.count, &filter, err);
+  scan.reader = open_reader(duck, &scan, err);
   bool ok = scan.reader != NULL;
   if (ok) {
     scan.total = reader_total(scan.reader);
     ok = parallel_run(request->threads, work, &scan, err);
-    *rows = scan.total ? scan.total : atomic_load(&scan.read);
+    *counts = (ScanCounts){
+        .rows = scan.total ? scan.total : atomic_load(&scan.read),
+        .bad = atomic_load(&scan.bad),
+    };
     reader_close(scan.reader);
-  } else {
-    error_wrap(err, "source \"%s\" (%s)", source->declared.name, source->declared.at);
   }
   arena_deinit(&arena);
   return ok;

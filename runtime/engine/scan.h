@@ -23,6 +23,7 @@ typedef struct {
 
 typedef struct {
   const View *view;
+  Table table;  // of its source (engine/snapshot.h)
   int parts;
   const Field *const *features;  // SCAN_FEATURES: features of the view
   size_t feature_count;
@@ -36,6 +37,11 @@ typedef struct {
   void *context;
 } ScanRequest;
 
-// Reads the source from front to back. *rows is the number of rows of the source, also those that
-// were left out.
-bool scan_run(Engine *engine, const ScanRequest *request, uint64_t *rows, Error *err);
+typedef struct {
+  uint64_t rows;  // of the source, also those that were left out
+  uint64_t bad;   // with filter.bad: rows that had bad values; they come without an event time, so
+                  // that they match nothing
+} ScanCounts;
+
+// Reads the source from front to back.
+bool scan_run(Engine *engine, const ScanRequest *request, ScanCounts *counts, Error *err);

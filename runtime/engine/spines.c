@@ -6,26 +6,30 @@
 
 #include "base/mem.h"
 
+// Bytes per row and tuple: its number, and in the index its start, time, order and coarse time,
+// with what sorting takes for a moment.
+enum { INDEX_BYTES = 4 + 4 + 8 + 4 + 4 + 4 };
+
 // Key columns of all tuples, one after the other, then the time column.
-static size_t column_count(const SpineKeys *keys, size_t key_count)
+static size_t column_count(const Spines *spines)
 {
   size_t count = 1;
-  for (size_t i = 0; i < key_count; i++) {
-    count += keys[i].count;
+  for (size_t i = 0; i < spines->key_count; i++) {
+    count += spines->keys[i].count;
   }
   return count;
 }
 
-static Reader *open_reader(Duck *duck, const SpineFile *file, const SpineKeys *keys,
-                           size_t key_count, Arena *arena, Error *err)
+static Reader *open_reader(Spines *spines, Duck *duck, const SpineFile *file, Error *err)
 {
-  ReaderColumn *columns = arena_zalloc(arena, column_count(keys, key_count), sizeof(*columns));
+  Arena *arena = &spines->arena;
+  ReaderColumn *columns = arena_zalloc(arena, column_count(spines), sizeof(*columns));
   size_t count = 0;
-  for (size_t i = 0; i < key_count; i++) {
-    for (size_t k = 0; k < keys[i].count; k++) {
-      const char *what = arena_print(arena, "key column \"%s\" of the spine", keys[i].columns[k]);
-      columns[count++] =
-          (ReaderColumn){keys[i].columns[k], keys[i].types[k], file->time_unit, what};
+  for (size_t i = 0; i < spines->key_count; i++) {
+    const SpineKeys *keys = &spines->keys[i];
+    for (size_t k = 0; k < keys->count; k++) {
+      const char *what = arena_print(arena, "key column \"%s\" of the spine", keys->columns[k]);
+      columns[count++] = (ReaderColumn){keys->columns[k], keys->types[k], file->time_unit, what};
     }
   }
   columns[count++] = (ReaderColumn){file->time_column, (Type){.kind = TYPE_TIMESTAMP},
@@ -33,6 +37,22 @@ static Reader *open_reader(Duck *duck, const SpineFile *file, const SpineKeys *k
   Table table = {.path = file->path};
   return reader_open(duck, &table, columns, count, NULL, err);
 }
+
+bool spines_open(Spines *spines, Engine *engine, const SpineFile *file, SpineKeys *keys,
+                 size_t key_count, Error *err)
+{
+  *spines = (Spines){.engine = engine, .path = file->path, .keys = keys, .key_count = key_count};
+  Duck *duck = engine_duck(engine, err);
+  spines->reader = duck ? open_reader(spines, duck, file, err) : NULL;
+  if (!spines->reader) {
+    spines_close(spines);
+    return false;
+  }
+  spines->total = reader_total(spines->reader);
+  return true;
+}
+
+// --- Rows ---
 
 static void reserve(Spines *spines, size_t rows)
 {
@@ -48,11 +68,8 @@ static void reserve(Spines *spines, size_t rows)
   }
 }
 
-static bool add_batch(Spines *spines, const Batch *batch, Error *err)
+static void add_batch(Spines *spines, const Batch *batch)
 {
-  if (spines->rows + batch->count >= KEY_NONE) {
-    return error_set(err, ERR_LIMIT, "the spine has more than %u rows: split it", KEY_NONE - 1);
-  }
   reserve(spines, spines->rows + batch->count);
   const Column *column = batch->columns;
   for (size_t i = 0; i < spines->key_count; i++) {
@@ -64,58 +81,82 @@ static bool add_batch(Spines *spines, const Batch *batch, Error *err)
     spines->times[spines->rows + row] = column_has(column, row) ? column->int64s[row] : TIME_NULL;
   }
   spines->rows += batch->count;
-  return true;
 }
 
-static bool read_all(Engine *engine, Reader *reader, const char *path, Spines *spines, Error *err)
+// Whether the part takes more memory than it may with so many rows more.
+static bool is_full(const Spines *spines, uint64_t budget, size_t row_bytes, size_t more)
 {
-  uint64_t total = reader_total(reader);
+  if (spines->rows + more >= KEY_NONE) {
+    return true;
+  }
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < spines->key_count; i++) {
+    bytes += key_set_bytes(spines->keys[i].keys);
+  }
+  uint64_t each = sizeof(Time) + spines->key_count * INDEX_BYTES + row_bytes;
+  return bytes + (spines->rows + more) * each > budget;
+}
+
+static bool read_part(Spines *spines, uint64_t budget, size_t row_bytes, Error *err)
+{
   char line[256];
-  snprintf(line, sizeof(line), "%s: reading", path);
+  snprintf(line, sizeof(line), "%s: reading", spines->path);
   for (;;) {
-    Batch batch;
-    if (!reader_next(reader, &batch, err)) {
+    bool need = !spines->pending.count && !spines->ended;
+    if (need && !reader_next(spines->reader, &spines->pending, err)) {
       return false;
     }
-    if (!batch.count) {
+    size_t count = spines->pending.count;
+    spines->ended = !count;
+    if (!count || (spines->rows && is_full(spines, budget, row_bytes, count))) {
       return true;
     }
-    if (!add_batch(spines, &batch, err)
-        || !engine_progress(engine, &(Progress){line, spines->rows, total}, err)) {
+    add_batch(spines, &spines->pending);
+    spines->pending.count = 0;
+    Progress progress = {line, spines->before + spines->rows, spines->total};
+    if (!engine_progress(spines->engine, &progress, err)) {
       return false;
     }
   }
 }
 
-bool spines_read(Engine *engine, const SpineFile *file, SpineKeys *keys, size_t key_count,
-                 Spines *spines, Error *err)
+static void forget_part(Spines *spines)
 {
-  *spines = (Spines){.keys = keys, .key_count = key_count};
-  for (size_t i = 0; i < key_count; i++) {
-    keys[i].keys = key_set_new(keys[i].types, keys[i].count);
+  for (size_t i = 0; i < spines->key_count; i++) {
+    SpineKeys *keys = &spines->keys[i];
+    spine_deinit(&keys->index);
+    key_set_free(keys->keys);
+    keys->keys = NULL;
   }
-  Arena arena = {0};
-  Duck *duck = engine_duck(engine, err);
-  Reader *reader = duck ? open_reader(duck, file, keys, key_count, &arena, err) : NULL;
-  bool ok = reader && read_all(engine, reader, file->path, spines, err);
-  if (reader) {
-    reader_close(reader);
+  spines->before += spines->rows;
+  spines->rows = 0;
+}
+
+bool spines_next(Spines *spines, uint64_t budget, size_t row_bytes, Error *err)
+{
+  forget_part(spines);
+  for (size_t i = 0; i < spines->key_count; i++) {
+    spines->keys[i].keys = key_set_new(spines->keys[i].types, spines->keys[i].count);
   }
-  arena_deinit(&arena);
-  for (size_t i = 0; ok && i < key_count; i++) {
-    ok = spine_init(&keys[i].index, keys[i].numbers, key_set_count(keys[i].keys), spines->times,
-                    spines->rows);
+  bool ok = read_part(spines, budget, row_bytes, err);
+  for (size_t i = 0; ok && i < spines->key_count; i++) {
+    SpineKeys *keys = &spines->keys[i];
+    ok = spine_init(&keys->index, keys->numbers, key_set_count(keys->keys), spines->times,
+                    spines->rows)
+         || error_set(err, ERR_LIMIT, "a part of the spine has too many rows");
   }
   return ok;
 }
 
-void spines_deinit(Spines *spines)
+void spines_close(Spines *spines)
 {
+  forget_part(spines);
   for (size_t i = 0; i < spines->key_count; i++) {
-    spine_deinit(&spines->keys[i].index);
-    key_set_free(spines->keys[i].keys);
     free(spines->keys[i].numbers);
+    spines->keys[i].numbers = NULL;
   }
   free(spines->times);
+  reader_close(spines->reader);
+  arena_deinit(&spines->arena);
   *spines = (Spines){0};
 }

@@ -9,25 +9,27 @@
 // --- First pass: who wins ---
 
 typedef struct {
-  AsofSlots *slots;
-  uint32_t *numbers;  // key numbers of a block
+  AsofSlots *slots[JOIN_GROUP_MAX];  // per join
+  uint32_t *numbers;                 // key numbers of a block
   size_t capacity;
 } MatchThread;
 
 typedef struct {
-  const ViewJoin *join;
+  ViewJoin *const *joins;
+  size_t count;
+  unsigned thread_count;
   MatchThread threads[PARALLEL_MAX];
 } Match;
 
-static AsofRule rule_of(const View *view, Time as_of_created, bool need_statuses)
+static AsofRule rule_of(const View *view, const JoinPart *part)
 {
   return (AsofRule){
       .ttl = view->ttl,
       .delay = view->delay,
       .strict = view->strict,
       .known_matters = view->as_known || view->delay > 0,
-      .drop_expired = !need_statuses,
-      .as_of_created = as_of_created,
+      .drop_expired = !part->need_statuses,
+      .as_of_created = part->as_of_created,
   };
 }
 
@@ -40,7 +42,6 @@ static bool match_block(void *context, unsigned thread, const ScanBlock *block, 
     own->capacity = block->count;
     own->numbers = mem_realloc(own->numbers, own->capacity, sizeof(*own->numbers));
   }
-  key_set_find(match->join->keys->keys, block->keys, block->count, own->numbers);
   AsofBlock rows = {
       .count = block->count,
       .keys = own->numbers,
@@ -49,26 +50,56 @@ static bool match_block(void *context, unsigned thread, const ScanBlock *block, 
       .deleted = block->deleted,
       .first_arrival = block->first_row,
   };
-  asof_add(own->slots, &rows);
+  const SpineKeys *keys = NULL;
+  for (size_t i = 0; i < match->count; i++) {
+    if (match->joins[i]->keys != keys) {
+      keys = match->joins[i]->keys;
+      key_set_find(keys->keys, block->keys, block->count, own->numbers);
+    }
+    asof_add(own->slots[i], &rows);
+  }
   return true;
 }
 
-static ScanRequest match_request(const ViewJoin *join, AsofRule rule, unsigned threads,
-                                 Match *match)
+// The times that some join of the group can use. Rows above the newest spine time change nothing;
+// rows below the oldest only change statuses.
+static void set_times(ReaderFilter *filter, const Match *match, const JoinPart *part)
 {
+  filter->has_times = true;
+  filter->oldest = TIME_MAX;
+  filter->newest = TIME_MIN;
+  for (size_t i = 0; i < match->count; i++) {
+    Time oldest;
+    Time newest;
+    AsofRule rule = rule_of(match->joins[i]->view, part);
+    asof_bounds(&match->joins[i]->keys->index, rule, &oldest, &newest);
+    filter->oldest = oldest < filter->oldest ? oldest : filter->oldest;
+    filter->newest = newest > filter->newest ? newest : filter->newest;
+  }
+  if (part->need_statuses) {
+    filter->oldest = TIME_MIN;
+  }
+}
+
+static ScanRequest match_request(Match *match, const JoinPart *part)
+{
+  const ViewJoin *first = match->joins[0];
   ScanRequest request = {
-      .view = join->view,
+      .view = first->view,
       .parts = SCAN_RANKS,
       .what = "joining",
-      .threads = threads,
+      .threads = match->thread_count,
       .visit = match_block,
       .context = match,
   };
-  // Rows above the newest spine time change nothing; rows below the oldest only change statuses.
-  request.filter.has_times = true;
-  asof_bounds(&join->keys->index, rule, &request.filter.oldest, &request.filter.newest);
-  if (!rule.drop_expired) {
-    request.filter.oldest = TIME_MIN;
+  if (part->bad) {
+    // A row with a bad feature must not win, so features are looked at before anyone has won.
+    request.parts |= SCAN_FEATURES;
+    request.features = first->features;
+    request.feature_count = first->feature_count;
+    request.filter.bad = bad_rows_of(part->bad, first->view->source->declared.name, !part->first);
+  } else {
+    set_times(&request.filter, match, part);
   }
   return request;
 }
@@ -81,36 +112,78 @@ static void take_matches(ViewJoin *join, const AsofSlots *slots, size_t rows)
       .statuses = mem_zalloc(rows, sizeof(uint8_t)),
   };
   asof_finish(slots, &join->matches);
+  for (size_t row = 0; row < rows; row++) {
+    join->statuses[join->matches.statuses[row]]++;
+  }
 }
 
-bool view_join_match(ViewJoin *join, Engine *engine, Time as_of_created, size_t rows,
-                     bool need_statuses, Error *err)
+static void finish_match(Match *match, const JoinPart *part, ScanCounts counts)
 {
-  AsofRule rule = rule_of(join->view, as_of_created, need_statuses);
-  unsigned threads = parallel_threads(engine_threads(engine));
-  Match match = {.join = join};
-  for (unsigned i = 0; i < threads; i++) {
-    match.threads[i].slots = asof_new(&join->keys->index, rule);
+  for (size_t i = 0; i < match->count; i++) {
+    for (unsigned thread = 1; thread < match->thread_count; thread++) {
+      asof_merge(match->threads[0].slots[i], match->threads[thread].slots[i]);
+      asof_free(match->threads[thread].slots[i]);
+      match->threads[thread].slots[i] = NULL;
+    }
+    take_matches(match->joins[i], match->threads[0].slots[i], part->rows);
+    match->joins[i]->read = counts.rows;
+    match->joins[i]->bad = counts.bad;
   }
-  ScanRequest request = match_request(join, rule, threads, &match);
-  bool ok = scan_run(engine, &request, &join->read, err);
-  for (unsigned i = 1; ok && i < threads; i++) {
-    asof_merge(match.threads[0].slots, match.threads[i].slots);
+}
+
+bool view_join_match(ViewJoin *const *joins, size_t count, const JoinPart *part, Error *err)
+{
+  Match *match = mem_zalloc(1, sizeof(*match));
+  match->joins = joins;
+  match->count = count;
+  match->thread_count = parallel_threads(engine_threads(part->engine));
+  for (unsigned thread = 0; thread < match->thread_count; thread++) {
+    for (size_t i = 0; i < count; i++) {
+      match->threads[thread].slots[i] =
+          asof_new(&joins[i]->keys->index, rule_of(joins[i]->view, part));
+    }
   }
+  ScanRequest request = match_request(match, part);
+  ScanCounts counts;
+  bool ok =
+      snapshots_table(part->snapshots, part->engine, joins[0]->view->source, &request.table, err)
+      && scan_run(part->engine, &request, &counts, err);
   if (ok) {
-    take_matches(join, match.threads[0].slots, rows);
+    finish_match(match, part, counts);
   }
-  for (unsigned i = 0; i < threads; i++) {
-    asof_free(match.threads[i].slots);
-    free(match.threads[i].numbers);
+  for (unsigned thread = 0; thread < match->thread_count; thread++) {
+    for (size_t i = 0; i < count; i++) {
+      asof_free(match->threads[thread].slots[i]);
+    }
+    free(match->threads[thread].numbers);
   }
+  free(match);
   return ok;
+}
+
+bool view_join_can_share(const ViewJoin *a, const ViewJoin *b)
+{
+  const View *left = a->view;
+  const View *right = b->view;
+  bool same = left->source == right->source && left->key_count == right->key_count;
+  for (size_t i = 0; same && i < left->key_count; i++) {
+    same = strcmp(left->keys[i].column, right->keys[i].column) == 0
+           && type_equal(left->keys[i].type, right->keys[i].type);
+  }
+  return same;
 }
 
 // --- Second pass: their features ---
 
+// Columns of a Parquet file that are read at once: each holds a page or two per thread in memory,
+// and reading the others in a pass of their own costs little.
+enum { COLUMN_BYTES = 5 << 19, READ_SHARE = 8, COLUMNS_LEAST = 4, COLUMNS_MOST = 64 };
+
 typedef struct {
   ViewJoin *join;
+  const Winners *winners;
+  size_t first;  // of the features in this pass
+  size_t count;
   atomic_uint_least64_t found;
 } Collect;
 
@@ -119,79 +192,188 @@ static bool collect_block(void *context, unsigned thread, const ScanBlock *block
 {
   (void)err;
   Collect *collect = context;
-  ViewJoin *join = collect->join;
-  uint32_t first = winners_rank(&join->winners, block->first_row);
-  for (size_t i = 0; i < join->feature_count; i++) {
-    gather_put(join->values[i], thread, first, &block->features[i], block->count);
+  Gather **values = collect->join->values + collect->first;
+  uint32_t first = winners_rank(collect->winners, block->first_row);
+  for (size_t i = 0; i < collect->count; i++) {
+    gather_put(values[i], thread, first, &block->features[i], block->count);
   }
   atomic_fetch_add(&collect->found, block->count);
   return true;
 }
 
-static bool has_list(const ViewJoin *join)
+static bool has_list(const Collect *collect)
 {
-  for (size_t i = 0; i < join->feature_count; i++) {
-    if (join->features[i]->type.kind == TYPE_LIST) {
+  const Field **features = collect->join->features + collect->first;
+  for (size_t i = 0; i < collect->count; i++) {
+    if (features[i]->type.kind == TYPE_LIST) {
       return true;
     }
   }
   return false;
 }
 
-static bool collect_features(ViewJoin *join, Engine *engine, unsigned threads, Error *err)
+static bool collect_features(Collect *collect, const JoinPart *part, const Table *table,
+                             unsigned threads, Error *err)
 {
-  Collect collect = {.join = join};
+  const ViewJoin *join = collect->join;
   ScanRequest request = {
       .view = join->view,
+      .table = *table,
       .parts = SCAN_FEATURES,
-      .features = join->features,
-      .feature_count = join->feature_count,
+      .features = join->features + collect->first,
+      .feature_count = collect->count,
       .what = "reading features",
-      .threads = threads,
-      .filter = {.wanted = join->winners.bits, .wanted_rows = join->winners.rows},
+      .threads = has_list(collect) ? 1 : threads,
+      .filter = {.wanted = collect->winners->bits, .wanted_rows = collect->winners->rows},
       .visit = collect_block,
-      .context = &collect,
+      .context = collect,
   };
-  uint64_t rows;
-  if (!scan_run(engine, &request, &rows, err)) {
+  ScanCounts counts;
+  if (!scan_run(part->engine, &request, &counts, err)) {
     return false;
   }
-  return atomic_load(&collect.found) == join->winners.count
+  return atomic_load(&collect->found) == collect->winners->count
          || error_set(err, ERR_IO, "source \"%s\" changed while it was read: run it again",
                       join->view->source->declared.name);
 }
 
-bool view_join_gather(ViewJoin *join, Engine *engine, size_t rows, Error *err)
+static bool is_parquet(const Table *table)
 {
-  unsigned threads = has_list(join) ? 1 : parallel_threads(engine_threads(engine));
-  winners_init(&join->winners, join->read);
-  winners_mark(&join->winners, join->matches.arrivals, rows);
-  winners_seal(&join->winners);
-  join->values = mem_zalloc(join->feature_count, sizeof(*join->values));
-  for (size_t i = 0; i < join->feature_count; i++) {
-    join->values[i] = gather_new(join->features[i]->type, join->winners.count, threads);
-  }
-  return !join->winners.count || collect_features(join, engine, threads, err);
+  size_t size = strlen(table->path);
+  return size > 8 && strcmp(table->path + size - 8, ".parquet") == 0;
 }
 
-void view_join_deinit(ViewJoin *join)
+static size_t columns_at_once(const JoinPart *part, const Table *table, unsigned threads)
+{
+  if (!is_parquet(table)) {
+    return SIZE_MAX;
+  }
+  uint64_t most = engine_memory(part->engine) / READ_SHARE / COLUMN_BYTES / threads;
+  return most < COLUMNS_LEAST ? COLUMNS_LEAST : most > COLUMNS_MOST ? COLUMNS_MOST : (size_t)most;
+}
+
+static bool collect_all(ViewJoin *join, const Winners *winners, const JoinPart *part,
+                        unsigned threads, Error *err)
+{
+  Table table;
+  if (!snapshots_table(part->snapshots, part->engine, join->view->source, &table, err)) {
+    return false;
+  }
+  size_t at_once = columns_at_once(part, &table, threads);
+  for (size_t first = 0; first < join->feature_count; first += at_once) {
+    size_t left = join->feature_count - first;
+    at_once = left < at_once ? left : at_once;
+    Collect collect = {.join = join, .winners = winners, .first = first, .count = at_once};
+    if (!collect_features(&collect, part, &table, threads, err)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Turns the winners' positions in the source into places among the gathered values, which take half
+// the room.
+static void take_places(ViewJoin *join, const Winners *winners, const JoinPart *part)
+{
+  join->places = mem_alloc(part->rows * sizeof(*join->places) + 1);
+  for (size_t row = 0; row < part->rows; row++) {
+    uint64_t arrival = join->matches.arrivals[row];
+    join->places[row] = arrival == ASOF_NONE ? UINT32_MAX : winners_rank(winners, arrival);
+  }
+  free(join->matches.arrivals);
+  join->matches.arrivals = NULL;
+  if (!part->need_times) {
+    free(join->matches.event_times);
+    join->matches.event_times = NULL;
+  }
+}
+
+bool view_join_gather(ViewJoin *join, const JoinPart *part, Error *err)
+{
+  unsigned threads = parallel_threads(engine_threads(part->engine));
+  Winners winners;
+  winners_init(&winners, join->read);
+  winners_mark(&winners, join->matches.arrivals, part->rows);
+  winners_seal(&winners);
+  join->values = mem_zalloc(join->feature_count, sizeof(*join->values));
+  for (size_t i = 0; i < join->feature_count; i++) {
+    join->values[i] = gather_new(join->features[i]->type, winners.count, threads);
+  }
+  bool ok = !winners.count || collect_all(join, &winners, part, threads, err);
+  if (ok) {
+    take_places(join, &winners, part);
+  }
+  winners_deinit(&winners);
+  return ok;
+}
+
+// --- Care ---
+
+void view_join_reset(ViewJoin *join)
 {
   for (size_t i = 0; join->values && i < join->feature_count; i++) {
     gather_free(join->values[i]);
   }
   free(join->values);
-  free(join->features);
-  winners_deinit(&join->winners);
+  free(join->places);
   free(join->matches.arrivals);
   free(join->matches.event_times);
   free(join->matches.statuses);
+  join->values = NULL;
+  join->places = NULL;
+  join->matches = (AsofMatches){0};
+}
+
+void view_join_deinit(ViewJoin *join)
+{
+  view_join_reset(join);
+  free(join->features);
   *join = (ViewJoin){0};
 }
 
-void view_join_places(const ViewJoin *join, size_t first, size_t count, uint32_t *places)
+// --- Memory ---
+
+enum {
+  MATCH_BYTES = 17,  // arrival, event time, status
+  SLOT_BYTES = 24,   // event time, created time, arrival
+  TEXT_BYTES = 64,   // guessed: what a text takes beside its slice
+  LIST_BYTES = 160,  // guessed
+};
+
+size_t view_join_match_bytes(const ViewJoin *join, unsigned threads)
 {
-  for (size_t i = 0; i < count; i++) {
-    uint64_t arrival = join->matches.arrivals[first + i];
-    places[i] = arrival == ASOF_NONE ? UINT32_MAX : winners_rank(&join->winners, arrival);
+  const Source *source = join->view->source;
+  size_t slot = source->created_time ? SLOT_BYTES : SLOT_BYTES - sizeof(Time);
+  return MATCH_BYTES + threads * slot;
+}
+
+static size_t value_bytes(Type type)
+{
+  switch (type.kind) {
+  case TYPE_STRING:
+  case TYPE_BYTES:
+    return sizeof(Slice) + TEXT_BYTES + 1;
+  case TYPE_LIST:
+    return LIST_BYTES;
+  default:
+    return type_width(type) + 1;
   }
+}
+
+size_t view_join_kept_bytes(const ViewJoin *join, bool need_times)
+{
+  size_t bytes = sizeof(uint32_t) + 1 + (need_times ? sizeof(Time) : 0);
+  for (size_t i = 0; i < join->feature_count; i++) {
+    bytes += value_bytes(join->features[i]->type);
+  }
+  return bytes;
+}
+
+size_t view_join_gathered_bytes(const ViewJoin *join)
+{
+  size_t bytes = 0;
+  for (size_t i = 0; join->values && i < join->feature_count; i++) {
+    bytes += gather_bytes(join->values[i]);
+  }
+  return bytes;
 }
