@@ -97,6 +97,20 @@ function Handle:get_online_features(params)
   return self:call('get_online_features', params)
 end
 
+--- Puts rows into the log and online: `handle:push('driver_stats', { { driver_id = 1, ... } })`.
+---@param view string
+---@param rows table  a list of rows, or a table of columns
+---@param options { to: string?, now: (string|integer)? }?
+---@return tidemark.PushResult
+function Handle:push(view, rows, options)
+  return self:call('push', {
+    view = view,
+    rows = rows,
+    to = options and options.to,
+    now = options and options.now,
+  })
+end
+
 --- Whether requests are answered, and from which generation of definitions.
 ---@return table
 function Handle:health()

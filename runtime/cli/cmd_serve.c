@@ -76,6 +76,20 @@ static bool read_options(const Args *args, ServerOptions *options, Error *err)
   return good;
 }
 
+// Applies what a crash has left in the log, so that the first request sees it, and keeps the log for
+// what is pushed. Without a store yet, or while another process has the log, that comes with the
+// first push.
+static bool open_writer(Engine *engine, Error *err)
+{
+  Error failure = {0};
+  if (engine_writer(engine, &failure) || failure.code == ERR_NOT_FOUND
+      || failure.code == ERR_UNAVAILABLE) {
+    return true;
+  }
+  *err = failure;
+  return false;
+}
+
 bool cmd_serve_run(Args *args, Error *err)
 {
   ServerOptions options;
@@ -87,7 +101,7 @@ bool cmd_serve_run(Args *args, Error *err)
     return false;
   }
   signal(SIGPIPE, SIG_IGN);  // a peer that went away ends its connection, not the server
-  bool good = server_run(engine, &options, err);
+  bool good = open_writer(engine, err) && server_run(engine, &options, err);
   engine_close(engine);
   if (good) {
     print_note(args, "stopped");

@@ -78,6 +78,13 @@ typedef struct {
 } GetOnlineFeaturesParams;
 
 typedef struct {
+  Slice view;
+  ParamValue rows;
+  Slice to;
+  Time now;
+} PushParams;
+
+typedef struct {
   bool allow_incompatible;
 } ApplyParams;
 
@@ -116,6 +123,7 @@ bool method_health(Call *call, const void *params, Error *err);
 bool method_list(Call *call, const void *params, Error *err);
 bool method_describe(Call *call, const void *params, Error *err);
 bool method_get_online_features(Call *call, const void *params, Error *err);
+bool method_push(Call *call, const void *params, Error *err);
 bool method_plan(Call *call, const void *params, Error *err);
 bool method_apply(Call *call, const void *params, Error *err);
 bool method_get_historical_features(Call *call, const void *params, Error *err);

@@ -180,6 +180,39 @@ return {
     },
   },
   {
+    name = 'push',
+    remote = true,
+    summary = 'Puts rows into the log and online. The answer comes when they are on the disk; from '
+      .. 'then on every request sees them.',
+    params = {
+      { name = 'view', type = 'text', required = true, doc = 'the feature view' },
+      {
+        name = 'rows',
+        type = 'rows',
+        required = true,
+        doc = 'a list of maps or a map of columns: keys and features by name, `event_time`, and '
+          .. 'optionally `created_time` (the time of arrival by default) and `deleted` (true: a '
+          .. 'tombstone). Features that are not given stay as they are; nil makes one null',
+      },
+      {
+        name = 'to',
+        type = 'text',
+        values = { 'online', 'offline', 'both' },
+        doc = 'what the rows are for; `both` by default',
+      },
+      { name = 'now', type = 'time', doc = 'event time of rows that give none' },
+    },
+    result = {
+      { 'written', 'integer', 'rows that are the newest of their keys now, or went offline only' },
+      { 'stale', 'integer', 'rows of which a newer one was known' },
+      {
+        'rejected',
+        '{ index: integer, field: string?, reason: string }[]',
+        'rows that are wrong: their numbers in the request, from 0, and why; the others were taken',
+      },
+    },
+  },
+  {
     name = 'plan',
     summary = 'What apply would change. Mistakes in the definitions are a result, not an error.',
     params = {},

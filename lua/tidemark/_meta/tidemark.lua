@@ -59,6 +59,17 @@
 ---@field statuses? string[][] # per value: PRESENT, NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE, DELETED or ERROR
 ---@field event_timestamps? integer[][] # per value: the event time of the row it is from, in microseconds; nil without one
 
+---@class (exact) tidemark.Push
+---@field view string # the feature view
+---@field rows table<string, any>|table<string, any>[] # a list of maps or a map of columns: keys and features by name, `event_time`, and optionally `created_time` (the time of arrival by default) and `deleted` (true: a tombstone). Features that are not given stay as they are; nil makes one null
+---@field to? string # what the rows are for; `both` by default
+---@field now? integer|string # event time of rows that give none
+
+---@class tidemark.PushResult
+---@field written integer # rows that are the newest of their keys now, or went offline only
+---@field stale integer # rows of which a newer one was known
+---@field rejected { index: integer, field: string?, reason: string }[] # rows that are wrong: their numbers in the request, from 0, and why; the others were taken
+
 ---@class tidemark.PlanResult
 ---@field generation integer # the current one; after apply the new one
 ---@field problems { where: string, message: string, excerpt: string }[] # mistakes in the definitions; with any, nothing else is filled

@@ -1,0 +1,227 @@
+-- Pushes through the real program: over a connection, from files, in scripts, and with the server
+-- killed in the middle of them.
+
+local mpack = require 'mpack'
+local uv = require 'luv'
+local cli = require 'spec.support.cli'
+local csv = require 'spec.support.csv'
+local process = require 'spec.support.process'
+local project = require 'spec.support.project'
+local servers = require 'spec.support.server'
+
+local HOUR = 3600 * 1000000
+local NOW = 1735689600000000  -- 2025-01-01T00:00:00Z
+
+describe('push', function()
+  local p, server
+
+  before_each(function()
+    p = project.new({})
+    server = nil
+  end)
+
+  after_each(function()
+    if server then
+      server:kill()
+    end
+    p:remove()
+  end)
+
+  local function start(...)
+    server = servers.start(p.folder, { args = { ... } })
+    return server
+  end
+
+  local function push(rows, more)
+    local params = { view = 'rates', rows = rows }
+    for name, value in pairs(more or {}) do
+      params[name] = value
+    end
+    return server:call('push', params)
+  end
+
+  local function rates(...)
+    local answer = assert(server:call('get_online_features', {
+      features = { 'rates:rate' }, entities = { driver_id = { ... } }, now = NOW + HOUR,
+      include = { 'statuses' },
+    }))
+    local list = {}
+    for i, row in ipairs(answer.rows) do
+      list[i] = row[1] ~= mpack.NIL and row[1] or answer.statuses[i][1]
+    end
+    return list
+  end
+
+  it('is answered when every request sees it', function()
+    start()
+    local result = assert(push({
+      { driver_id = 1, event_time = NOW, rate = 0.25 },
+      { driver_id = 2, event_time = NOW, rate = 0.5 },
+      { driver_id = 3, event_time = NOW, deleted = true },
+      { driver_id = 'four', event_time = NOW },
+    }))
+    assert.same({ 3, 0 }, { result.written, result.stale })
+    assert.same({
+      { index = 3, field = 'driver_id', reason = 'expected int64, got string' },
+    }, result.rejected)
+    assert.same({ 0.25, 0.5, 'DELETED', 'NOT_FOUND' }, rates(1, 2, 3, 4))
+    result = assert(push({ driver_id = { 1 }, event_time = { NOW - 1 }, rate = { 0.75 } }))
+    assert.same({ 0, 1 }, { result.written, result.stale })
+    assert.same({ 0.25 }, rates(1))
+  end)
+
+  it('takes the place of what is offline and gives way to it by the same rule', function()
+    p:set_rows({ '1,2024-12-01T00:00:00Z,2024-12-01T00:00:00Z,0.1,1,a',
+      '2,2024-12-03T00:00:00Z,2024-12-03T00:00:00Z,0.2,1,b' })
+    start()
+    assert(push({ { driver_id = 1, event_time = '2024-12-02T00:00:00Z', rate = 0.5 },
+      { driver_id = 2, event_time = '2024-12-02T00:00:00Z', rate = 0.5 } }))
+    p:materialize('2024-11-01', '2025-01-01')
+    assert.same({ 0.5, 0.2 }, rates(1, 2))
+  end)
+
+  it('keeps what is only for offline use away from online reads', function()
+    start()
+    local result = assert(push({ { driver_id = 1, event_time = NOW, rate = 0.25 } },
+      { to = 'offline' }))
+    assert.same({ 1, 0 }, { result.written, result.stale })
+    assert.same({ 'NOT_FOUND' }, rates(1))
+  end)
+
+  it('answers many pipelined requests, each with its own', function()
+    start()
+    local connection = server:connect()
+    local answers, count = {}, 300
+    for i = 1, count do
+      connection:request('push', {
+        view = 'rates', rows = { { driver_id = i, event_time = NOW, rate = i } },
+      }, function(err, result)
+        answers[#answers + 1] = { err, result }
+      end)
+    end
+    process.wait(function()
+      return #answers == count
+    end, 'all answers')
+    for _, answer in ipairs(answers) do
+      assert.equal(1, answer[2].written)
+    end
+    assert.same({ 1, 150, 300 }, rates(1, 150, 300))
+    connection:close()
+  end)
+
+  it('reports requests that make no sense', function()
+    start()
+    local function fails(params)
+      local result, failure = server:call('push', params)
+      assert.is_nil(result)
+      return failure[2]
+    end
+    assert.equal('unknown feature_view "rate", did you mean "rates"?',
+      fails({ view = 'rate', rows = { {} } }))
+    assert.equal('feature_view "rates" has no field "driver", did you mean "driver_id"?',
+      fails({ view = 'rates', rows = { driver = { 1 } } }))
+    assert.equal('unknown to "of"', fails({ view = 'rates', rows = { {} }, to = 'of' }))
+  end)
+
+  it('takes a file, and says which rows it did not take', function()
+    local file = p.space:write('new.csv', table.concat({
+      'driver_id,event_timestamp,rate', '1,2024-12-31T23:00:00Z,0.25', ',2024-12-31T23:00:00Z,0.5',
+      '2,,0.5', '' }, '\n'))
+    local result = p:run('push', 'rates', file, '--format', 'csv')
+    assert.equal(1, result.status)
+    assert.same({ { view = 'rates', read = '3', written = '1', stale = '0', rejected = '2' } },
+      csv.parse(result.stdout))
+    assert.equal(file .. ':row 1:driver_id: the key is null\n'
+      .. file .. ':row 2:event_time: the event time is not given\n', result.stderr)
+    assert.equal('0.25', p:online('driver_id=1', '--now', '2025-01-01')[1].rate)
+
+    start()
+    assert.matches('in use by another process, pid ' .. server.pid .. ': push through that server',
+      p:fails('push', 'rates', file), 1, true)
+    result = p:run('push', 'rates', file, '--format', 'csv', '--connect', server.address)
+    assert.equal('1', csv.parse(result.stdout)[1].written)
+    assert.same({ 0.25 }, rates(1))
+  end)
+
+  it('is there for scripts', function()
+    local script = p.space:write('push.lua', [[
+      local tidemark = require 'tidemark'
+      local project = tidemark.open(...)
+      local result = project:push('rates', {
+        { driver_id = 1, event_time = '2024-12-31T23:00:00Z', rate = 0.25 },
+        { driver_id = 2 },
+      })
+      print(result.written, result.stale, #result.rejected, result.rejected[1].reason)
+      project:close()
+    ]])
+    assert.equal('1\t0\t1\tthe event time is not given\n', cli.must({ 'run', script, p.folder }))
+    assert.equal('0.25', p:online('driver_id=1', '--now', '2025-01-01')[1].rate)
+  end)
+
+  it('is done before a server that is told to stop ends', function()
+    start()
+    for i = 1, 50 do
+      assert(push({ { driver_id = i, event_time = NOW, rate = i } }))
+    end
+    assert.equal(0, (server:stop()))
+    assert.equal('50.0', p:online('driver_id=50', '--now', '2025-01-01T01:00:00Z')[1].rate)
+  end)
+
+  it('loses nothing that was acknowledged when the server is killed, 50 times', function()
+    local acknowledged, sent = {}, 0
+    for _ = 1, 50 do
+      start()
+      local connection = server:connect()
+      local open, wanted = 0, math.random(1, 30)
+      local function send()
+        sent = sent + 1
+        local rows, first = {}, sent * 100
+        for i = 1, math.random(1, 40) do
+          rows[i] = { driver_id = first + i, event_time = NOW, rate = sent, city = ('c'):rep(200) }
+        end
+        open = open + 1
+        connection:request('push', { view = 'rates', rows = rows }, function(_, result)
+          open = open - 1
+          if result and result ~= mpack.NIL then
+            assert(result.written == #rows)
+            acknowledged[#acknowledged + 1] = { first, #rows, rows[1].rate }
+            wanted = wanted - 1
+            send()
+          end
+        end)
+      end
+      for _ = 1, 4 do
+        send()
+      end
+      process.wait(function()
+        return wanted <= 0
+      end, 'acknowledgements')
+      server:kill()
+      connection:close()
+    end
+
+    start()
+    for _, push_done in ipairs(acknowledged) do
+      local ids = {}
+      for i = 1, push_done[2] do
+        ids[i] = push_done[1] + i
+      end
+      for _, rate in ipairs(rates(unpack(ids))) do
+        assert.equal(push_done[3], rate)
+      end
+    end
+    -- Nothing is half there: what was not acknowledged is whole or not there at all.
+    local some = {}
+    for number = 1, sent do
+      some[#some + 1] = number * 100 + 1
+    end
+    for at = 1, #some, 1000 do
+      local list = rates(unpack(some, at, math.min(at + 999, #some)))
+      for i, rate in ipairs(list) do
+        assert(rate == at + i - 1 or rate == 'NOT_FOUND')
+      end
+    end
+    assert(#acknowledged >= 50)
+    uv.run('nowait')
+  end)
+end)
