@@ -54,6 +54,13 @@ static bool read_size(const Args *args, const char *name, uint64_t least, uint64
                       args_value(args, name));
 }
 
+static bool read_cache(const Args *args, uint64_t *bytes, Error *err)
+{
+  const char *text = args_value(args, "cache");
+  *bytes = 0;
+  return (text && strcmp(text, "0") == 0) || args_size(args, "cache", SERVER_CACHE, bytes, err);
+}
+
 static bool read_options(const Args *args, ServerOptions *options, Error *err)
 {
   uint32_t threads;
@@ -65,6 +72,7 @@ static bool read_options(const Args *args, ServerOptions *options, Error *err)
   bool good = read_number(args, "threads", PARALLEL_MAX, &threads, err)
               && read_size(args, "max-frame", LEAST_FRAME, &options->max_frame, err)
               && read_size(args, "max-output", LEAST_OUTPUT, &options->max_output, err)
+              && read_cache(args, &options->cache, err)
               && read_number(args, "max-depth", FRAME_DEPTH_MAX, &options->max_depth, err)
               && read_number(args, "max-connections", MOST, &options->max_connections, err)
               && read_number(args, "max-rows", MOST, &options->max_rows, err)

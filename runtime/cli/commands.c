@@ -160,6 +160,10 @@ static const Option SERVE_OPTIONS[] = {
     {.name = "threads",
      .metavar = "N",
      .help = "threads that answer requests (default: one per processor)"},
+    {.name = "cache",
+     .metavar = "SIZE",
+     .help = "memory for rows that are asked for often, all threads together; 0 for none "
+             "(default: 256MiB)"},
     {.name = "max-frame", .metavar = "SIZE", .help = "largest request (default: 16MiB)"},
     {.name = "max-depth", .metavar = "N", .help = "deepest nesting of a request (default: 16)"},
     {.name = "max-rows", .metavar = "N", .help = "entities of one request (default: 10000)"},

@@ -19,6 +19,7 @@ typedef struct {
   uint64_t max_frame;   // bytes of one request; 0: not bounded
   uint32_t max_depth;   // nesting of a request; 0: not bounded
   uint64_t max_output;  // bytes of one answer; 0: not bounded
+  uint64_t cache;       // bytes of rows kept in memory for its reads; 0: none
 } CallLimits;
 
 enum {

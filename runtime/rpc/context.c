@@ -75,6 +75,9 @@ static bool open_read(CallContext *context, Error *err)
     return false;
   }
   context->read = db_read_new(db, err);
+  if (context->read) {
+    db_read_cache(context->read, context->limits.cache);
+  }
   return context->read != NULL;
 }
 

@@ -146,12 +146,14 @@ static bool init_worker(Server *server, Engine *engine, const ServerOptions *opt
   worker->server = server;
   worker->stop.run = stop_loop;
   worker->hurry.run = hurry_loop;
-  call_context_limit(worker->loop.context, &(CallLimits){
-                                               .max_rows = options->max_rows,
-                                               .max_frame = limits.frame.size,
-                                               .max_depth = limits.frame.depth,
-                                               .max_output = limits.max_output,
-                                           });
+  call_context_limit(worker->loop.context,
+                     &(CallLimits){
+                         .max_rows = options->max_rows,
+                         .max_frame = limits.frame.size,
+                         .max_depth = limits.frame.depth,
+                         .max_output = limits.max_output,
+                         .cache = options->cache / parallel_threads(options->threads),
+                     });
   call_context_serve(worker->loop.context, conn_defer, worker->loop.metrics, &server->observer);
   server->loops[server->count] = &worker->loop;
   server->metrics[server->count] = worker->loop.metrics;

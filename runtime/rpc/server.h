@@ -3,6 +3,9 @@
 
 #include "engine/engine.h"
 
+// What ServerOptions.cache is when nobody says otherwise.
+#define SERVER_CACHE (UINT64_C(256) << 20)
+
 typedef struct {
   const char *listen;        // "host:port"; port 0: any free one. NULL: "127.0.0.1:6570"
   const char *metrics;       // the same for HTTP; NULL: none
@@ -15,6 +18,7 @@ typedef struct {
   uint32_t max_rows;         // entities of one request; 0: 10000
   uint32_t max_wait_ms;      // a request that was not begun so long after it came is refused; 0:
                              // 10 s
+  uint64_t cache;            // bytes of rows in memory, shared out among the threads; 0: none
   uint32_t idle_seconds;     // close a silent connection; 0: never
   // Listening on these; called once. `metrics` is NULL without.
   void (*ready)(void *context, const char *address, const char *metrics);
