@@ -43,7 +43,18 @@ static bool put_params(const Args *args, Params *params, Error *err)
   params_put_flag(params, "full_feature_names", args_has(args, "full-feature-names"));
   params_put_flag(params, "statuses", args_has(args, "statuses"));
   params_put_flag(params, "event_timestamps", args_has(args, "event-timestamps"));
+  params_put_text(params, "on_bad_row", args_value(args, "on-bad-row"));
+  params_put_text(params, "rejects", args_value(args, "rejects"));
   return true;
+}
+
+static void note_parts(const Args *args, MpReader answer)
+{
+  long long parts = (long long)result_int(answer, "parts");
+  if (parts > 1) {
+    print_note(args, "spine in %lld parts to stay under %lld MiB; more --memory is faster", parts,
+               (long long)(result_int(answer, "memory_limit") >> 20));
+  }
 }
 
 static void print_summary(const Args *args, MpReader answer)
@@ -61,6 +72,7 @@ static void print_summary(const Args *args, MpReader answer)
   buf_deinit(&out);
   print_note(args, "%s: %lld rows, %lld columns", args_value(args, "output"),
              (long long)result_int(answer, "rows"), (long long)result_int(answer, "columns"));
+  note_parts(args, answer);
 }
 
 bool cmd_history_run(Args *args, Error *err)

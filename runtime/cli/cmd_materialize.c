@@ -55,6 +55,8 @@ static bool run(const Args *args, const char *start_text, const char *end_text, 
     }
     params_put_time(&params, "end", end);
     params_put_list(&params, "views", args_listed(args, "view"));
+    params_put_text(&params, "on_bad_row", args_value(args, "on-bad-row"));
+    params_put_text(&params, "rejects", args_value(args, "rejects"));
     good =
         call_and_print(args, start_text ? "materialize" : "materialize_incremental", &params, err);
   }

@@ -5,6 +5,7 @@
 
 static const char *const FORMATS[] = {"table", "json", "csv", NULL};
 static const char *const TIME_UNITS[] = {"s", "ms", "us", "ns", NULL};
+static const char *const BAD_ROWS[] = {"fail", "reject", NULL};
 static const char *const SHELLS[] = {"bash", "zsh", "fish", NULL};
 static const char *const CATALOGUE_ACTIONS[] = {"list", "describe", NULL};
 
@@ -53,6 +54,16 @@ const Option GLOBAL_OPTIONS[] = {
     .name = "threads", .metavar = "N", .help = "threads for the job (default: all there are)" \
   }
 
+#define OPTIONS_BAD_ROWS                                                                   \
+  {.name = "on-bad-row",                                                                   \
+   .metavar = "WHAT",                                                                      \
+   .help = "what becomes of a source's row with a value that does not fit its type: fail " \
+           "(default), or reject: it is counted and left out",                             \
+   .choices = BAD_ROWS},                                                                   \
+  {                                                                                        \
+    .name = "rejects", .metavar = "FILE", .help = "write those values to a .jsonl file"    \
+  }
+
 static const Option APPLY_OPTIONS[] = {
     {.name = "allow-incompatible",
      .help = "also make changes that break what reads the old definitions, or that drop data"},
@@ -90,16 +101,14 @@ static const Option HISTORY_OPTIONS[] = {
     OPTION_FULL_NAMES,
     {.name = "statuses", .help = "add a column <feature>__status after each feature"},
     {.name = "event-timestamps", .help = "add a column <view>__event_timestamp after each view"},
+    OPTIONS_BAD_ROWS,
     OPTION_MEMORY,
     OPTION_THREADS,
     {0},
 };
 
 static const Option MATERIALIZE_OPTIONS[] = {
-    OPTION_VIEW,
-    OPTION_MEMORY,
-    OPTION_THREADS,
-    {0},
+    OPTION_VIEW, OPTIONS_BAD_ROWS, OPTION_MEMORY, OPTION_THREADS, {0},
 };
 
 static const Option ONLINE_OPTIONS[] = {

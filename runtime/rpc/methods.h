@@ -100,17 +100,23 @@ typedef struct {
   bool full_feature_names;
   bool statuses;
   bool event_timestamps;
+  Slice on_bad_row;
+  Slice rejects;
 } GetHistoricalFeaturesParams;
 
 typedef struct {
   Time start;
   Time end;
   ParamTexts views;
+  Slice on_bad_row;
+  Slice rejects;
 } MaterializeParams;
 
 typedef struct {
   Time end;
   ParamTexts views;
+  Slice on_bad_row;
+  Slice rejects;
 } MaterializeIncrementalParams;
 
 typedef struct {

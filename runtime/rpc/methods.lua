@@ -17,6 +17,19 @@ local FEATURES = 'references: `view:feature`, `view:*`, `view@role:feature`'
 local SERVICE = 'a feature service, instead of `features`'
 local FULL_NAMES = 'name every column `view__feature`, not only where the short name is ambiguous'
 
+local ON_BAD_ROW = {
+  name = 'on_bad_row',
+  type = 'text',
+  values = { 'fail', 'reject' },
+  doc = 'what becomes of a source\'s row with a value that does not fit its type: an error (the '
+    .. 'default), or it is counted and left out',
+}
+local REJECTS = {
+  name = 'rejects',
+  type = 'text',
+  doc = 'a .jsonl file for those values: `source`, `file`, `row`, `column`, `message`',
+}
+
 local KINDS = {
   'entity', 'entities',
   'source', 'sources',
@@ -263,15 +276,19 @@ return {
         type = 'flag',
         doc = 'add a column `VIEW__event_timestamp` for every view',
       },
+      ON_BAD_ROW,
+      REJECTS,
     },
     result = {
       { 'rows', 'integer', 'written; as many as the spine has' },
       { 'columns', 'integer', 'written' },
+      { 'parts', 'integer', 'that the spine was taken in, each with a pass over the views' },
+      { 'memory_limit', 'integer', 'bytes that made them necessary' },
       {
         'views',
         '{ view: string, read: integer, present: integer, missing: integer, expired: integer, '
-          .. 'deleted: integer }[]',
-        'per view: rows read, and what the spine\'s rows found',
+          .. 'deleted: integer, rejected: integer }[]',
+        'per view: rows read, what the spine\'s rows found, and rows rejected for bad values',
       },
     },
   },
@@ -282,6 +299,8 @@ return {
       { name = 'start', type = 'time', required = true, doc = 'inclusive' },
       { name = 'end', type = 'time', required = true, doc = 'exclusive' },
       { name = 'views', type = 'texts', doc = 'all online views by default' },
+      ON_BAD_ROW,
+      REJECTS,
     },
     result = MATERIALIZED,
   },
@@ -291,6 +310,8 @@ return {
     params = {
       { name = 'end', type = 'time', required = true, doc = 'exclusive' },
       { name = 'views', type = 'texts', doc = 'all online views by default' },
+      ON_BAD_ROW,
+      REJECTS,
     },
     result = MATERIALIZED,
   },

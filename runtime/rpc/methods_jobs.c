@@ -92,11 +92,25 @@ static bool take_maps(Slice raw, RoleKey **maps, size_t *count, Arena *arena, Er
   return true;
 }
 
+// How bad rows are to be treated.
+static bool take_rejects(Slice on_bad_row, Slice file, bool *reject, const char **path,
+                         Arena *arena, Error *err)
+{
+  *reject = slice_is(on_bad_row, "reject");
+  *path = text_or_null(file, arena);
+  if (*path && !*reject) {
+    return error_set(err, ERR_INVALID, "rejects names a file, but on_bad_row is not \"reject\"");
+  }
+  return true;
+}
+
 static void pack_history(Buf *out, const HistoryResult *result)
 {
   PackMap map = pack_map_begin(out);
   pack_count(&map, "rows", result->rows);
   pack_count(&map, "columns", result->columns);
+  pack_count(&map, "parts", result->parts);
+  pack_count(&map, "memory_limit", result->memory_limit);
   pack_key(&map, "views");
   pack_array(out, result->view_count);
   for (size_t i = 0; i < result->view_count; i++) {
@@ -108,6 +122,7 @@ static void pack_history(Buf *out, const HistoryResult *result)
     pack_count(&fields, "missing", view->missing);
     pack_count(&fields, "expired", view->expired);
     pack_count(&fields, "deleted", view->deleted);
+    pack_count(&fields, "rejected", view->rejected);
     pack_map_end(&fields);
   }
   pack_map_end(&map);
@@ -146,7 +161,10 @@ bool method_get_historical_features(Call *call, const void *params, Error *err)
       .event_timestamps = wanted->event_timestamps,
   };
   HistoryResult result = {0};
-  if (!engine_get_historical_features(call->context->engine, &request, &result, call->arena, err)) {
+  if (!take_rejects(wanted->on_bad_row, wanted->rejects, &request.reject, &request.rejects,
+                    call->arena, err)
+      || !engine_get_historical_features(call->context->engine, &request, &result, call->arena,
+                                         err)) {
     return false;
   }
   pack_history(call->result, &result);
@@ -198,7 +216,9 @@ bool method_materialize(Call *call, const void *params, Error *err)
       .views = wanted->views.items,
       .view_count = wanted->views.count,
   };
-  return materialize(call, &request, err);
+  return take_rejects(wanted->on_bad_row, wanted->rejects, &request.reject, &request.rejects,
+                      call->arena, err)
+         && materialize(call, &request, err);
 }
 
 bool method_materialize_incremental(Call *call, const void *params, Error *err)
@@ -210,7 +230,9 @@ bool method_materialize_incremental(Call *call, const void *params, Error *err)
       .views = wanted->views.items,
       .view_count = wanted->views.count,
   };
-  return materialize(call, &request, err);
+  return take_rejects(wanted->on_bad_row, wanted->rejects, &request.reject, &request.rejects,
+                      call->arena, err)
+         && materialize(call, &request, err);
 }
 
 // copy_file ------------------------------------------------------------------------------------

@@ -101,11 +101,15 @@
 ---@field full_feature_names? boolean # name every column `view__feature`, not only where the short name is ambiguous
 ---@field statuses? boolean # add a column `NAME__status` for every feature
 ---@field event_timestamps? boolean # add a column `VIEW__event_timestamp` for every view
+---@field on_bad_row? string # what becomes of a source's row with a value that does not fit its type: an error (the default), or it is counted and left out
+---@field rejects? string # a .jsonl file for those values: `source`, `file`, `row`, `column`, `message`
 
 ---@class tidemark.GetHistoricalFeaturesResult
 ---@field rows integer # written; as many as the spine has
 ---@field columns integer # written
----@field views { view: string, read: integer, present: integer, missing: integer, expired: integer, deleted: integer }[] # per view: rows read, and what the spine's rows found
+---@field parts integer # that the spine was taken in, each with a pass over the views
+---@field memory_limit integer # bytes that made them necessary
+---@field views { view: string, read: integer, present: integer, missing: integer, expired: integer, deleted: integer, rejected: integer }[] # per view: rows read, what the spine's rows found, and rows rejected for bad values
 
 ---@class (exact) tidemark.Materialize
 ---@field start? integer|string # inclusive
@@ -113,6 +117,8 @@
 ---@field ["end"]? integer|string # exclusive
 ---@field [2]? integer|string # end
 ---@field views? string[] # all online views by default
+---@field on_bad_row? string # what becomes of a source's row with a value that does not fit its type: an error (the default), or it is counted and left out
+---@field rejects? string # a .jsonl file for those values: `source`, `file`, `row`, `column`, `message`
 
 ---@class tidemark.MaterializeResult
 ---@field views { view: string, start: integer?, end: integer, read: integer, inside: integer, late: integer, written: integer, stale: integer, rejected: integer, mark: integer?, gap: boolean }[] # per view: its interval; rows read, inside the interval and late; keys written and stale (the stored row was as new); rows rejected; where the mark stands now; whether there is a gap between what was materialized before and this interval, so that the mark stayed
@@ -121,6 +127,8 @@
 ---@field ["end"]? integer|string # exclusive
 ---@field [1]? integer|string # end
 ---@field views? string[] # all online views by default
+---@field on_bad_row? string # what becomes of a source's row with a value that does not fit its type: an error (the default), or it is counted and left out
+---@field rejects? string # a .jsonl file for those values: `source`, `file`, `row`, `column`, `message`
 
 ---@class tidemark.MaterializeIncrementalResult
 ---@field views { view: string, start: integer?, end: integer, read: integer, inside: integer, late: integer, written: integer, stale: integer, rejected: integer, mark: integer?, gap: boolean }[] # per view: its interval; rows read, inside the interval and late; keys written and stale (the stored row was as new); rows rejected; where the mark stands now; whether there is a gap between what was materialized before and this interval, so that the mark stayed
