@@ -183,7 +183,7 @@ end
 local function link_view(linking, declaration)
   local fields = declaration.fields
   local problem = schema.name_problem(declaration.name, true)
-  if problem then
+  if problem and not schema.name_problem(declaration.name, false) then
     linking.report(declaration, {}, 'name', '%s is no name for a feature_view: %s',
       quote(declaration.name), problem)
   end

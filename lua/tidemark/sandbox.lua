@@ -270,6 +270,18 @@ local function copy_library(name)
   return copy
 end
 
+--- Says why `math.random` is not there, instead of leaving it to "attempt to call a nil value".
+local function explain_refused(library, name)
+  return setmetatable(library, {
+    __index = function(_, word)
+      local reason = M.refused[name][word]
+      if reason then
+        error(('%s.%s is not available (%s)'):format(name, word, reason), 2)
+      end
+    end,
+  })
+end
+
 --- A view of a table that cannot be written to. `call`: makes it callable as well.
 ---@param items table
 ---@param name string
@@ -293,7 +305,7 @@ end
 function M.library()
   local globals = copy_library('_G')
   for _, name in ipairs { 'table', 'math', 'bit' } do
-    globals[name] = M.read_only(copy_library(name), name)
+    globals[name] = M.read_only(explain_refused(copy_library(name), name), name)
   end
   return globals, copy_library('string')
 end

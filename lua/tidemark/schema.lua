@@ -100,6 +100,25 @@ local function expect_table(checking, path, expected, value)
   return wrong_type(checking, path, expected, value)
 end
 
+-- One valid sequence of UTF-8 each (RFC 3629, section 4), longer than a byte.
+local UTF8_SEQUENCES = {
+  '[\194-\223][\128-\191]',
+  '\224[\160-\191][\128-\191]',
+  '[\225-\236\238\239][\128-\191][\128-\191]',
+  '\237[\128-\159][\128-\191]',
+  '\240[\144-\191][\128-\191][\128-\191]',
+  '[\241-\243][\128-\191][\128-\191][\128-\191]',
+  '\244[\128-\143][\128-\191][\128-\191]',
+}
+
+--- Whether clients can take a text as a string.
+local function is_utf8(text)
+  for _, sequence in ipairs(UTF8_SEQUENCES) do
+    text = text:gsub(sequence, ' ')
+  end
+  return not text:find('[\128-\255]')
+end
+
 local function check_text(checking, path, value, what)
   if type(value) ~= 'string' then
     return wrong_type(checking, path, what, value)
@@ -111,6 +130,9 @@ local function check_text(checking, path, value, what)
     return nil
   elseif value:find('%z') then
     checking:report(path, 'value', 'contains a zero byte')
+    return nil
+  elseif not is_utf8(value) then
+    checking:report(path, 'value', 'is not UTF-8 text')
     return nil
   end
   return value

@@ -200,6 +200,10 @@ describe('a mistake in a definition', function()
       "feature_view 'a__b' { entity = 'driver', source = 'stats', features = { bool 'x' } }",
       '1:14: feature_view "a__b": "a__b" is no name for a feature_view: it cannot contain "__" or '
         .. 'end with "_": columns are called `view__feature`' },
+    ['a name of a view that is none anywhere'] = {
+      "feature_view 'a-b' { entity = 'driver', source = 'stats', features = { bool 'x' } }",
+      '1:14: feature_view "a-b": is no name: a name is made of letters, digits and _, and does not '
+        .. 'start with a digit' },
     ['a vector without elements'] = { view "features = { vector(0) 'x' }",
       '3:16: vector: a vector has 1 to 65536 elements, not 0' },
     ['a list of lists'] = { view "features = { list(list(string)) 'x' }",
@@ -238,6 +242,10 @@ feature_view 'v' { entity = { 'driver', 'other' }, source = 'stats', features = 
       '1:1: "entity" is a word of the language and cannot be assigned' },
     ['tags that are no text'] = { "entity 'e' { keys = { int64 'id' }, tags = { n = 1 } }",
       '1:50: entity "e": tags.n: expected a text, got number' },
+    ['a text that is not UTF-8'] = { "entity 'e' { keys = { int64 'id' }, doc = '\\252' }",
+      '1:43: entity "e": doc: is not UTF-8 text' },
+    ['random numbers'] = { 'local x = math.random()',
+      '1:1: math.random is not available (differs from run to run)' },
     ['a syntax error'] = { "entity 'x' {\n  keys = = 1\n}", "2:10: unexpected symbol near '='" },
     ['a run-time error'] = { 'local t\n\n  local x = t.field',
       "3:3: attempt to index local 't' (a nil value)" },
