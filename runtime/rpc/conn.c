@@ -37,6 +37,7 @@ struct Conn {
   size_t later;       // answers under way on other threads
   Buf input;          // what was received and not answered yet: nearly always nothing
   FrameScan scan;     // of the frame that `input` starts with
+  size_t queued;      // of `waiting`, when last looked at: what libuv still has
   uint64_t waiting;   // bytes given to libuv and not written yet
   uint64_t active;    // loop time in ms of the last byte in or out
   uint64_t received;  // clock_monotonic_ns of the last byte in
@@ -184,6 +185,7 @@ static void write_later(Conn *conn, size_t written)
     buf_put(&write->bytes, loop->reply.data + written, loop->reply.size - written);
   }
   conn->waiting += write->bytes.size;
+  loop_need_tick(loop);
   uv_buf_t chunk = {.base = (char *)write->bytes.data, .len = write->bytes.size};
   if (uv_write(&write->request, (uv_stream_t *)&conn->handle, &chunk, 1, on_written) < 0) {
     conn->waiting -= write->bytes.size;
@@ -653,15 +655,31 @@ void conn_finish(Conn *conn)
   close_when_finished(conn);
 }
 
-void conn_tick(Conn *conn)
+// Whether the peer takes anything of what waits for it. One write may be large, so looking at its
+// end is not enough.
+static void note_progress(Conn *conn)
+{
+  size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&conn->handle);
+  if (queued != conn->queued) {
+    conn->queued = queued;
+    conn->active = uv_now(&conn->loop->uv);
+  }
+}
+
+bool conn_tick(Conn *conn)
 {
   const LoopLimits *limits = &conn->loop->limits;
+  Counters *counters = &conn->loop->metrics->counters;
+  note_progress(conn);
   uint64_t silent = uv_now(&conn->loop->uv) - conn->active;
   if (is_refused(conn) && silent >= LOOP_LINGER_MS) {
     conn_close(conn);
+  } else if (conn->waiting && silent >= LOOP_STALL_MS) {
+    close_because(conn, &counters->closed_slow);
   } else if (limits->idle_ms && silent >= limits->idle_ms && !conn->later) {
-    close_because(conn, &conn->loop->metrics->counters.closed_idle);
+    close_because(conn, conn->waiting ? &counters->closed_slow : &counters->closed_idle);
   }
+  return limits->idle_ms || is_refused(conn) || conn->waiting;
 }
 
 Conn *conn_next(const Conn *conn)

@@ -19,7 +19,8 @@ void conn_finish(Conn *conn);
 // Closes now; waiting answers are lost. May be called twice.
 void conn_close(Conn *conn);
 
-// Closes it if it has been silent or refused for too long.
-void conn_tick(Conn *conn);
+// Closes it if it has been silent or refused, or has not taken its answers, for too long. Whether
+// it has to be looked at again.
+bool conn_tick(Conn *conn);
 
 Conn *conn_next(const Conn *conn);

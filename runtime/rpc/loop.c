@@ -11,11 +11,12 @@
 static void on_tick(uv_timer_t *tick)
 {
   ServerLoop *loop = tick->data;
+  bool again = false;
   for (Conn *conn = loop->conns, *next; conn; conn = next) {
     next = conn_next(conn);
-    conn_tick(conn);
+    again = conn_tick(conn) || again;
   }
-  if (!loop->refused && !loop->limits.idle_ms) {
+  if (!again && !loop->limits.idle_ms) {
     uv_timer_stop(tick);
   }
 }

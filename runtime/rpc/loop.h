@@ -18,6 +18,7 @@ enum {
   LOOP_REPLY_KEEP = 4 << 20,  // capacity of that buffer that is not given back
   LOOP_TICK_MS = 500,         // how often silent connections are looked for
   LOOP_LINGER_MS = 2000,      // a refused peer may take this long to read why
+  LOOP_STALL_MS = 60000,      // one that takes nothing of its answers is cut off after this long
   LOOP_DRAIN_MS = 5000,       // and the last answers of a stopping server this long to be taken
   LOOP_TURN_MS = 5,           // one connection is answered this long, then it is others' turn
   LOOP_REFUSED_MAX = 256,     // refused peers that are told why at one time
