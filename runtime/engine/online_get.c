@@ -329,6 +329,7 @@ typedef struct {
   Slice *slices;
   uint8_t *statuses;  // NULL without details
   Time *event_times;
+  uint64_t *lookups;  // by ValueStatus
   Arena *arena;
 } Answer;
 
@@ -426,6 +427,7 @@ static bool answer_lookup(const Answer *answer, const Lookup *lookup, DbRead *re
     for (size_t i = 0; i < count; i++) {
       ValueStatus status =
           found[i] ? judge_row(view, &found_rows[i], answer->now) : STATUS_NOT_FOUND;
+      answer->lookups[status]++;
       answer_row(answer, lookup, row + i, &found_rows[i], status);
     }
   }
@@ -504,6 +506,7 @@ bool online_get_features(DbRead *read, const OnlinePlan *plan, const OnlineEntit
       .slices = arena_alloc(arena, rows * plan->span_count * sizeof(Slice)),
       .statuses = details ? arena_alloc(arena, values) : NULL,
       .event_times = details ? arena_alloc(arena, values * sizeof(Time)) : NULL,
+      .lookups = result->lookups,
       .arena = arena,
   };
   result->slices = answer.slices;

@@ -48,6 +48,9 @@ typedef struct {
   // Details, filled when asked for; rows * columns.
   const uint8_t *statuses;  // ValueStatus
   const Time *event_times;  // of the row it speaks of; TIME_NULL for NOT_FOUND
+  // Rows that were looked up, one per entity, view and role, by what was found: PRESENT, NOT_FOUND,
+  // OUTSIDE_MAX_AGE or DELETED.
+  uint64_t lookups[STATUS_ERROR + 1];
 } OnlineResult;
 
 // `details`: fill statuses and event_times. Slices point into the map, the arena and the plan:

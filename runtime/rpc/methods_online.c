@@ -524,7 +524,12 @@ static void pack_answer(Buf *out, const CachedPlan *plan, const OnlineResult *fo
 static void count_answer(CallContext *context, const CachedPlan *plan, const OnlineResult *found)
 {
   if (context->metrics) {
-    counter_add(&context->metrics->counters.rows, found->rows);
+    Counters *counters = &context->metrics->counters;
+    counter_add(&counters->rows, found->rows);
+    counter_add(&counters->present, found->lookups[STATUS_PRESENT]);
+    counter_add(&counters->not_found, found->lookups[STATUS_NOT_FOUND]);
+    counter_add(&counters->outside_max_age, found->lookups[STATUS_OUTSIDE_MAX_AGE]);
+    counter_add(&counters->deleted, found->lookups[STATUS_DELETED]);
   }
   context->service = plan->metrics;
   if (plan->metrics) {

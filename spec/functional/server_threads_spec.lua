@@ -163,7 +163,6 @@ describe('one thread', function()
       requests[id] = wire.request(id, 'get_online_features',
         { service = 'ranking', entities = { driver_id = ids }, now = NOW })
     end
-    local answers = 0
     busy:write(table.concat(requests))
     local before
     neighbour:request('health', {}, function()
@@ -172,10 +171,9 @@ describe('one thread', function()
     process.wait(function()
       return before
     end, 'the neighbour\'s answer')
-    answers = #busy:answers(300)
+    busy:answers(300)
     busy:close()
     neighbour:close()
-    assert.equal(300, answers)
     -- All answers are some 300 * 2000 * 4 bytes.
     assert(before < 2400000, 'the neighbour had to wait for all of them')
   end)
