@@ -202,7 +202,8 @@ static void put_status(CallContext *context, Buf *out, Arena *arena)
   Status status;
   Error err = {0};
   bool ok = status_read(context, &status, arena, &err);
-  put_gauge(out, "store_readable", "1 when the store could be read, or there is none yet", ok);
+  put_gauge(out, "store_readable", "Whether the store could be read; 1 where there is none yet",
+            ok);
   if (!ok) {
     return;
   }

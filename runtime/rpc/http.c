@@ -168,7 +168,10 @@ static void answer_request(Peer *peer)
   peer->complete = false;
   peer->since = uv_now(&peer->http->loop->uv);
   peer->last = peer->last || !http_should_keep_alive(&peer->parser);
-  if (peer->parser.method != HTTP_GET && peer->parser.method != HTTP_HEAD) {
+  if (peer->parser.http_major != 1) {
+    peer->last = true;
+    respond_text(peer, 505, "HTTP Version Not Supported", "", "only HTTP/1.0 and 1.1 are spoken\n");
+  } else if (peer->parser.method != HTTP_GET && peer->parser.method != HTTP_HEAD) {
     peer->last = true;
     respond_text(peer, 405, "Method Not Allowed", "Allow: GET, HEAD\r\n",
                  "only GET and HEAD are answered\n");
@@ -267,8 +270,11 @@ static void go_on(Peer *peer)
     answer_request(peer);
   } else if (HTTP_PARSER_ERRNO(&peer->parser) != HPE_OK) {
     refuse(peer);
-  } else if (uv_read_start((uv_stream_t *)&peer->handle, on_room, on_read) < 0) {
-    close_peer(peer);
+  } else {
+    int rc = uv_read_start((uv_stream_t *)&peer->handle, on_room, on_read);
+    if (rc < 0 && rc != UV_EALREADY) {
+      close_peer(peer);
+    }
   }
 }
 

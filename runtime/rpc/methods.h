@@ -130,6 +130,7 @@ bool method_list(Call *call, const void *params, Error *err);
 bool method_describe(Call *call, const void *params, Error *err);
 bool method_get_online_features(Call *call, const void *params, Error *err);
 bool method_push(Call *call, const void *params, Error *err);
+bool method_metrics(Call *call, const void *params, Error *err);
 bool method_plan(Call *call, const void *params, Error *err);
 bool method_apply(Call *call, const void *params, Error *err);
 bool method_get_historical_features(Call *call, const void *params, Error *err);

@@ -226,6 +226,50 @@ return {
     },
   },
   {
+    name = 'metrics',
+    remote = true,
+    summary = 'What was counted and timed since the start, by all threads, and the state of what '
+      .. 'is served.',
+    params = {},
+    result = {
+      { 'uptime_seconds', 'integer', 'since the start' },
+      { 'generation', 'integer', 'of the definitions; 0: nothing has been applied yet' },
+      { 'threads', 'integer', 'that answer requests; 0 without a server' },
+      { 'connections', 'integer', 'open now' },
+      {
+        'counters',
+        'table<string, integer>',
+        'connections, bytes, rows, and rows looked up by what was found; docs/operations.md '
+          .. 'explains each',
+      },
+      {
+        'methods',
+        'table<string, { count: integer, nanoseconds: table<string, integer>, '
+          .. 'errors: table<string, integer> }>',
+        'of each method that was called: how often, how long it took (`mean`, `p50`, `p90`, '
+          .. '`p99`, `p999`, `max`), and errors by the name of their code',
+      },
+      {
+        'services',
+        'table<string, { count: integer, nanoseconds: table<string, integer>, rows: integer }>',
+        'the same of get_online_features by feature service, and entities answered',
+      },
+      {
+        'views',
+        '{ view: string, mark: integer?, age: integer?, updated_at: integer?, rows: integer?, '
+          .. 'tombstones: integer? }[]',
+        'of each view: up to when it is materialized, how long ago that is, when that was done '
+          .. '(microseconds), and its online rows as last counted',
+      },
+      { 'counted_at', 'integer?', 'when rows were last counted, in microseconds' },
+      {
+        'store',
+        'table<string, integer>?',
+        '`map_bytes` at most, `used_bytes`, `rows` of all views, `readers`: slots in use',
+      },
+    },
+  },
+  {
     name = 'plan',
     summary = 'What apply would change. Mistakes in the definitions are a result, not an error.',
     params = {},

@@ -166,7 +166,9 @@ describe('the methods of a server', function()
     assert.equal(1, hello.protocol)
     assert.equal(1, hello.generation)
     assert.matches('^%d+%.%d+%.%d+$', hello.version)
-    assert.same({ 'describe', 'get_online_features', 'health', 'hello', 'list' }, hello.methods)
+    assert.same({
+      'describe', 'get_online_features', 'health', 'hello', 'list', 'metrics', 'push',
+    }, hello.methods)
     assert.same({
       max_rows = 10000,
       max_features = 10000,

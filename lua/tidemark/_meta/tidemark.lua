@@ -70,6 +70,18 @@
 ---@field stale integer # rows of which a newer one was known
 ---@field rejected { index: integer, field: string?, reason: string }[] # rows that are wrong: their numbers in the request, from 0, and why; the others were taken
 
+---@class tidemark.MetricsResult
+---@field uptime_seconds integer # since the start
+---@field generation integer # of the definitions; 0: nothing has been applied yet
+---@field threads integer # that answer requests; 0 without a server
+---@field connections integer # open now
+---@field counters table<string, integer> # connections, bytes, rows, and rows looked up by what was found; docs/operations.md explains each
+---@field methods table<string, { count: integer, nanoseconds: table<string, integer>, errors: table<string, integer> }> # of each method that was called: how often, how long it took (`mean`, `p50`, `p90`, `p99`, `p999`, `max`), and errors by the name of their code
+---@field services table<string, { count: integer, nanoseconds: table<string, integer>, rows: integer }> # the same of get_online_features by feature service, and entities answered
+---@field views { view: string, mark: integer?, age: integer?, updated_at: integer?, rows: integer?, tombstones: integer? }[] # of each view: up to when it is materialized, how long ago that is, when that was done (microseconds), and its online rows as last counted
+---@field counted_at? integer # when rows were last counted, in microseconds
+---@field store? table<string, integer> # `map_bytes` at most, `used_bytes`, `rows` of all views, `readers`: slots in use
+
 ---@class tidemark.PlanResult
 ---@field generation integer # the current one; after apply the new one
 ---@field problems { where: string, message: string, excerpt: string }[] # mistakes in the definitions; with any, nothing else is filled
