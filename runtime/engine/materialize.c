@@ -211,6 +211,9 @@ static bool load_rows(ViewLoad *load, Error *err)
       .visit = load_block,
       .context = &writing,
   };
+  if (load->bad) {  // losers may still have bad values
+    request.filter.bad = bad_rows_of(load->bad, view->source->declared.name, true);
+  }
   ScanCounts counts;
   bool ok = snapshots_table(load->snapshots, load->engine, view->source, &request.table, err)
             && scan_run(load->engine, &request, &counts, err);

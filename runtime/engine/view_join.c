@@ -228,6 +228,9 @@ static bool collect_features(Collect *collect, const JoinPart *part, const Table
       .visit = collect_block,
       .context = collect,
   };
+  if (part->bad) {  // losers may still have bad values
+    request.filter.bad = bad_rows_of(part->bad, join->view->source->declared.name, true);
+  }
   ScanCounts counts;
   if (!scan_run(part->engine, &request, &counts, err)) {
     return false;

@@ -570,6 +570,19 @@ static bool is_wanted(const ReaderFilter *filter, uint64_t row)
   return row < filter->wanted_rows && (filter->wanted[row / 64] >> (row % 64) & 1);
 }
 
+// The bits of the picked rows, NULL where none is set.
+static uint64_t *pick_bits(const uint64_t *bits, const uint32_t *rows, size_t count, Arena *arena)
+{
+  uint64_t *picked = NULL;
+  for (size_t i = 0; bits && i < count; i++) {
+    if (bits[rows[i] / 64] >> (rows[i] % 64) & 1) {
+      picked = picked ? picked : arena_zalloc(arena, column_valid_words(count), sizeof(*picked));
+      column_set_valid(picked, i, true);
+    }
+  }
+  return picked;
+}
+
 // Leaves only the wanted rows of a batch.
 static void keep_wanted(Reader *reader, Batch *batch)
 {
@@ -585,6 +598,7 @@ static void keep_wanted(Reader *reader, Batch *batch)
   for (size_t i = 0; count && i < batch->column_count; i++) {
     batch->columns[i] = column_pick(&batch->columns[i], reader->picked, count, &reader->scratch);
   }
+  reader->bad = pick_bits(reader->bad, reader->picked, count, &reader->scratch);
   batch->first_row += count ? reader->picked[0] : 0;
   batch->count = count;
 }
