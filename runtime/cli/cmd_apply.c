@@ -98,15 +98,18 @@ static void print_data(MpReader answer, Format format, Buf *out, Arena *arena)
   print_grid_csv(&grid, out);
 }
 
-static bool refuse_problems(MpReader plan, Error *err)
+static const char NOT_APPLIED[] = ", so nothing was applied";
+
+// `outcome` ends the sentence: what became of the command.
+static bool refuse_problems(MpReader plan, const char *outcome, Error *err)
 {
   uint32_t count = count_problems(plan);
   if (!count) {
     return true;
   }
   print_problems(plan);
-  return error_set(err, ERR_DEFINITION, "%u mistake%s in the definitions, so nothing was applied",
-                   count, count == 1 ? "" : "s");
+  return error_set(err, ERR_DEFINITION, "%u mistake%s in the definitions%s", count,
+                   count == 1 ? "" : "s", outcome);
 }
 
 static bool run_plan(Session *session, const Args *args, Error *err)
@@ -117,8 +120,8 @@ static bool run_plan(Session *session, const Args *args, Error *err)
   bool good = session_call(session, "plan", NULL, &bytes, &plan, err);
   if (good && args->format != FORMAT_TABLE) {
     print_data(plan, args->format, &out, args->arena);
-    good = refuse_problems(plan, err);
-  } else if (good && (good = refuse_problems(plan, err))) {
+    good = refuse_problems(plan, "", err);
+  } else if (good && (good = refuse_problems(plan, "", err))) {
     Counts counts = print_changes(plan, stdout, &out);
     bool none = !counts.created && !counts.updated && !counts.deleted;
     buf_print(&out, "%sPlan: %u to add, %u to change, %u to delete.\n", none ? "" : "\n",
@@ -141,7 +144,8 @@ static bool check_plan(Session *session, const Args *args, Error *err)
   Buf bytes = {0};
   Buf out = {0};
   MpReader plan;
-  bool good = session_call(session, "plan", NULL, &bytes, &plan, err) && refuse_problems(plan, err);
+  bool good = session_call(session, "plan", NULL, &bytes, &plan, err)
+              && refuse_problems(plan, NOT_APPLIED, err);
   if (good && result_int(plan, "incompatible_count") && !args_has(args, "allow-incompatible")) {
     print_changes(plan, stderr, &out);
     print_out(stderr, &out);
@@ -180,7 +184,7 @@ static bool run_apply(Session *session, const Args *args, Error *err)
   params_put_flag(&params, "allow_incompatible", args_has(args, "allow-incompatible"));
   bool good = check_plan(session, args, err)
               && session_call(session, "apply", &params, &bytes, &answer, err)
-              && refuse_problems(answer, err);
+              && refuse_problems(answer, NOT_APPLIED, err);
   if (good && args->format == FORMAT_TABLE) {
     print_applied(answer, &out);
   } else if (good) {

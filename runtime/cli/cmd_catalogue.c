@@ -52,6 +52,15 @@ static void print_answer(const Args *args, bool describe, MpReader answer)
   buf_deinit(&out);
 }
 
+// An empty table would leave the reader to wonder.
+static void note_none(const Args *args, bool describe, MpReader answer)
+{
+  MpReader items;
+  if (!describe && args->format == FORMAT_TABLE && !result_list(answer, "items", &items)) {
+    print_note(args, "none were applied");
+  }
+}
+
 bool cmd_catalogue_run(Args *args, Error *err)
 {
   bool describe;
@@ -72,6 +81,9 @@ bool cmd_catalogue_run(Args *args, Error *err)
   session_close(&session);
   if (good) {
     print_answer(args, describe, answer);
+    note_none(args, describe, answer);
+  } else if (err->code == ERR_NOT_FOUND) {
+    err->where[0] = '\0';  // "name", a parameter of the method and not of this command
   }
   buf_deinit(&bytes);
   params_deinit(&params);

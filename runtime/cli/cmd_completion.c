@@ -35,6 +35,13 @@ static void put_bash_values(const Option *options, Buf *out)
   }
 }
 
+static void put_command_names(Buf *out)
+{
+  for (size_t i = 0; COMMANDS[i].name; i++) {
+    buf_print(out, "%s%s", i ? " " : "", COMMANDS[i].name);
+  }
+}
+
 static void put_bash_command(const Command *command, Buf *out)
 {
   buf_print(out, "    %s) options='", command->name);
@@ -42,32 +49,53 @@ static void put_bash_command(const Command *command, Buf *out)
   buf_print(out, "'; choices='");
   if (command->choices) {
     put_choices(command->choices, out);
+  } else if (strcmp(command->name, "help") == 0) {
+    put_command_names(out);
   }
   buf_print(out, "' ;;\n");
 }
 
+// What was applied is asked for when it is needed, from the project that the line names.
+static const char BASH_HEAD[] =
+    "# tidemark completion for bash: source <(tidemark completion bash)\n"
+    "_tidemark_names() {\n"
+    "  tidemark \"$@\" list --format csv 2> /dev/null | tail -n +2 | cut -d, -f1\n"
+    "}\n"
+    "_tidemark() {\n"
+    "  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
+    "  local command='' options='' choices='' i\n"
+    "  local -a project=()\n"
+    "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "    case ${COMP_WORDS[i]} in\n"
+    "    -C|--project|--store) project+=(\"${COMP_WORDS[i]}\" \"${COMP_WORDS[++i]}\") ;;\n"
+    "    --format) ((i++)) ;;\n"
+    "    -*) ;;\n"
+    "    *) command=${COMP_WORDS[i]}; break ;;\n"
+    "    esac\n"
+    "  done\n"
+    "  [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD-2]}\n"
+    "  local names=''\n"
+    "  case $previous in\n"
+    "    --view|-v) names=feature-views ;;\n"
+    "    --service|-s) names=feature-services ;;\n"
+    "    describe) names=$command ;;\n"
+    "  esac\n"
+    "  if [[ -n $names ]]; then\n"
+    "    COMPREPLY=($(compgen -W \"$(_tidemark_names \"${project[@]}\" \"$names\")\" -- "
+    "\"$word\"))\n"
+    "    return\n"
+    "  fi\n"
+    "  case $previous in\n";
+
 static void put_bash(Buf *out)
 {
-  buf_print(out, "# tidemark completion for bash: source <(tidemark completion bash)\n"
-                 "_tidemark() {\n"
-                 "  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
-                 "  local command='' options='' choices='' i\n"
-                 "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                 "    case ${COMP_WORDS[i]} in\n"
-                 "    -C|--project|--store|--format) ((i++)) ;;\n"
-                 "    -*) ;;\n"
-                 "    *) command=${COMP_WORDS[i]}; break ;;\n"
-                 "    esac\n"
-                 "  done\n"
-                 "  case $previous in\n");
+  buf_print(out, "%s", BASH_HEAD);
   put_bash_values(GLOBAL_OPTIONS, out);
   for (size_t i = 0; COMMANDS[i].name; i++) {
     put_bash_values(COMMANDS[i].options, out);
   }
   buf_print(out, "  esac\n  case $command in\n    '') choices='");
-  for (size_t i = 0; COMMANDS[i].name; i++) {
-    buf_print(out, "%s%s", i ? " " : "", COMMANDS[i].name);
-  }
+  put_command_names(out);
   buf_print(out, "' ;;\n");
   for (size_t i = 0; COMMANDS[i].name; i++) {
     put_bash_command(&COMMANDS[i], out);

@@ -20,6 +20,20 @@ static void note_gaps(const Args *args, MpReader answer)
   }
 }
 
+// An interval that nothing lies in is more often a mistake than a quiet week.
+static void note_empty(const Args *args, MpReader answer)
+{
+  MpReader views;
+  uint32_t count = result_list(answer, "views", &views);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader view = result_reader(result_take(&views));
+    Slice name = result_text(view, "view");
+    if (!result_int(view, "inside") && !result_int(view, "late")) {
+      print_note(args, "%.*s: its source has no row in the interval", (int)name.size, name.data);
+    }
+  }
+}
+
 static bool call_and_print(const Args *args, const char *method, const Params *params, Error *err)
 {
   Session session;
@@ -37,6 +51,9 @@ static bool call_and_print(const Args *args, const char *method, const Params *p
     print_out(stdout, &out);
     buf_deinit(&out);
     note_gaps(args, answer);
+    if (strcmp(method, "materialize") == 0) {
+      note_empty(args, answer);
+    }
   }
   buf_deinit(&bytes);
   return good;

@@ -55,7 +55,7 @@ void print_grid_csv(const Grid *grid, Buf *out)
     buf_print(out, column ? "," : "");
     cell_print_csv(text_cell(grid->columns[column].name, &name), false, out);
   }
-  buf_print(out, "\n");
+  buf_print(out, grid->column_count ? "\n" : "");
   for (size_t i = 0; i < grid->row_count * grid->column_count; i++) {
     size_t column = i % grid->column_count;
     buf_print(out, column ? "," : "");

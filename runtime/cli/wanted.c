@@ -43,6 +43,9 @@ static bool describe(Search *search, const char *kind, Slice name, Buf *bytes, M
   params_put_text(&params, "kind", kind);
   buf_reset(bytes);
   bool good = session_call(search->session, "describe", &params, bytes, result, err);
+  if (!good && err->code == ERR_NOT_FOUND) {
+    err->where[0] = '\0';  // "name", a parameter of the method and not of the command
+  }
   params_deinit(&params);
   return good;
 }

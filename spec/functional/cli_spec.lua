@@ -137,23 +137,41 @@ describe('the command line', function()
 end)
 
 describe('shell completion', function()
-  it('completes commands, options and values in bash', function()
-    local function complete(...)
-      local words = { 'tidemark', ... }
-      local quoted = {}
-      for i, word in ipairs(words) do
-        quoted[i] = "'" .. word .. "'"
-      end
-      local result = shell(('source <(%s completion bash); COMP_WORDS=(%s); COMP_CWORD=%d; '
-        .. '_tidemark; echo "${COMPREPLY[@]}"'):format(process.TIDEMARK,
-        table.concat(quoted, ' '), #words - 1))
-      assert.same('', result.stderr)
-      return (result.stdout:gsub('\n$', ''))
+  --- What bash offers for the last of some words.
+  local function complete(...)
+    local words = { 'tidemark', ... }
+    local quoted = {}
+    for i, word in ipairs(words) do
+      quoted[i] = "'" .. word .. "'"
     end
+    local result = shell(('tidemark() { %s "$@"; }; source <(tidemark completion bash); '
+      .. 'COMP_WORDS=(%s); COMP_CWORD=%d; _tidemark; echo "${COMPREPLY[@]}"')
+      :format(process.TIDEMARK, table.concat(quoted, ' '), #words - 1))
+    assert.same('', result.stderr)
+    return (result.stdout:gsub('\n$', ''))
+  end
+
+  it('completes commands, options and values in bash', function()
     assert.same('materialize materialize-incremental', complete('mat'))
     assert.same('--allow-incompatible', complete('-C', 'project', 'apply', '--al'))
     assert.same('table json csv', complete('plan', '--format', ''))
+    assert.same('table json csv', complete('plan', '--format', '=', ''))
     assert.same('list describe', complete('entities', ''))
+    assert.same('materialize materialize-incremental', complete('help', 'mat'))
+  end)
+
+  it('completes names of what was applied in bash', function()
+    local space = workspace.new()
+    finally(function()
+      space:remove()
+    end)
+    local folder = space:path('mine')
+    cli.must({ 'init', folder })
+    assert.same('', complete('-C', folder, 'materialize', '--view', ''))
+    cli.must({ '-C', folder, 'apply' })
+    assert.same('driver_hourly_stats', complete('-C', folder, 'materialize', '--view', ''))
+    assert.same('driver_ranking', complete('-C', folder, 'get-online-features', '-s', 'dr'))
+    assert.same('driver', complete('-C', folder, 'entities', 'describe', ''))
   end)
 
   it('knows every command in every shell', function()
@@ -425,13 +443,17 @@ describe('plan and apply', function()
 
   it('print every mistake with its place and apply nothing', function()
     edit("float64 'conv_rate'", "flaot64 'conv_rate'")
-    for _, command in ipairs({ 'plan', 'apply' }) do
+    local endings = {
+      plan = 'error: 1 mistake in the definitions\n',
+      apply = 'error: 1 mistake in the definitions, so nothing was applied\n',
+    }
+    for command, ending in pairs(endings) do
       local result = run(command)
       assert.same(1, result.status)
       assert.same('', result.stdout)
       assert.matches('definitions/driver%.lua:%d+:%d+: ', result.stderr)
       assert.matches('did you mean "float64"?', result.stderr, 1, true)
-      assert.matches('1 mistake in the definitions, so nothing was applied', result.stderr, 1, true)
+      assert.matches(ending, result.stderr, 1, true)
     end
     assert.same(1, run('entities', 'list').status)
   end)
