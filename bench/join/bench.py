@@ -241,6 +241,7 @@ def run_case(options, size, case, modes):
         "machine": machine(),
         "threads": options.threads,
         "memory": options.memory,
+        "load": options.load,
         "modes": {},
     }
     for mode in modes:
@@ -287,6 +288,7 @@ def measure_size(options, size):
 
 def main():
     options = parse()
+    options.load = round(os.getloadavg()[0], 1)  # before any of our own
     failed = False
     for name in options.sizes:
         results = load(name) if options.report else measure_size(options, cases.SIZES[name])
