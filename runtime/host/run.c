@@ -1,6 +1,7 @@
 // Scripts and the REPL: an ordinary LuaJIT with our modules.
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "host/host.h"
@@ -11,6 +12,27 @@ typedef struct {
   char **arguments;
   size_t count;
 } Run;
+
+// Cuts off what stands behind the last frame of a script: run_protected, told as an address.
+static void cut_own_frame(lua_State *L)
+{
+  static const char OWN[] = "\n\t[C]: at 0x";
+  static const char HEADING[] = "\nstack traceback:";
+  const char *text = lua_tostring(L, -1);
+  const char *end = NULL;
+  for (const char *at = text; (at = strstr(at, OWN)); at++) {
+    end = at;
+  }
+  size_t heading = sizeof(HEADING) - 1;
+  if (!end || strchr(end + sizeof(OWN) - 1, '\n')) {
+    return;
+  }
+  if ((size_t)(end - text) >= heading && memcmp(end - heading, HEADING, heading) == 0) {
+    end -= heading;  // no other frame: a script that cannot be read
+  }
+  lua_pushlstring(L, text, (size_t)(end - text));
+  lua_replace(L, -2);
+}
 
 // The message handler: a traceback behind the error's text. error(nil) stays silent, as in Lua's
 // own interpreter: it is how scripts leave with status 1 after having said why.
@@ -28,6 +50,7 @@ static int add_traceback(lua_State *L)
     }
   }
   luaL_traceback(L, L, lua_tostring(L, 1), 1);
+  cut_own_frame(L);
   return 1;
 }
 

@@ -66,6 +66,13 @@ static bool wait_for(const Client *client, short events, Deadline deadline, Erro
 
 // Connecting -----------------------------------------------------------------------------------
 
+static bool refuse_connect(const Client *client, int failure, Error *err)
+{
+  const char *remedy =
+      failure == ECONNREFUSED ? "; is `tidemark serve` running, and at this address?" : "";
+  return error_set(err, ERR_IO, "connect to %s: %s%s", client->address, strerror(failure), remedy);
+}
+
 static bool connected(const Client *client, Deadline deadline, Error *err)
 {
   if (!wait_for(client, POLLOUT, deadline, err)) {
@@ -74,8 +81,7 @@ static bool connected(const Client *client, Deadline deadline, Error *err)
   int failure = 0;
   socklen_t size = sizeof(failure);
   getsockopt(client->socket, SOL_SOCKET, SO_ERROR, &failure, &size);
-  return failure == 0
-         || error_set(err, ERR_IO, "connect to %s: %s", client->address, strerror(failure));
+  return failure == 0 || refuse_connect(client, failure, err);
 }
 
 static void close_socket(Client *client)
@@ -91,11 +97,11 @@ static bool connect_to(Client *client, const struct addrinfo *to, Deadline deadl
   int type = to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC;
   client->socket = socket(to->ai_family, type, to->ai_protocol);
   if (client->socket < 0) {
-    return error_set(err, ERR_IO, "connect to %s: %s", client->address, strerror(errno));
+    return refuse_connect(client, errno, err);
   }
   bool ok = connect(client->socket, to->ai_addr, to->ai_addrlen) == 0;
   if (!ok && errno != EINPROGRESS) {
-    error_set(err, ERR_IO, "connect to %s: %s", client->address, strerror(errno));
+    refuse_connect(client, errno, err);
   } else {
     ok = ok || connected(client, deadline, err);
   }

@@ -577,7 +577,8 @@ if sys.argv[1] in ("silent", "94010ac0a178"):
     local address = '127.0.0.1:' .. listener:getsockname().port
     local _, refused = pcall(tidemark.connect, address, { timeout = 2 })
     listener:close()
-    assert.equal('connect to ' .. address .. ': Connection refused', refused.message)
+    assert.equal('connect to ' .. address .. ': Connection refused; is `tidemark serve` running, '
+      .. 'and at this address?', refused.message)
     for _, wrong in ipairs({ 'localhost', '1.2.3.4:99999', '::1:80', 'host:', '[::1:80' }) do
       local _, err = pcall(tidemark.connect, wrong)
       assert.equal('address "' .. wrong .. '": expected HOST:PORT, such as 127.0.0.1:6570 or '

@@ -36,6 +36,7 @@ describe('tidemark lua', function()
     assert.equal(1, result.status)
     assert.is_truthy(result.stderr:find('script.lua:2: too bad\nstack traceback:', 1, true))
     assert.is_truthy(result.stderr:find("script.lua:2: in function 'fail'", 1, true))
+    assert.is_truthy(result.stderr:find('script.lua:4: in main chunk\n$'))
   end)
 
   it('keeps silent about error(nil), and shows errors that are objects', function()
@@ -48,7 +49,7 @@ describe('tidemark lua', function()
   it('says that a script does not exist', function()
     local result = cli.run { 'lua', folder:path('nowhere.lua') }
     assert.equal(1, result.status)
-    assert.is_truthy(result.stderr:find('nowhere.lua', 1, true))
+    assert.is_truthy(result.stderr:find('nowhere.lua: No such file or directory\n$'))
   end)
 
   it('leaves with the status that a script asks for', function()
