@@ -14,6 +14,7 @@ enum {
   UNIT = 16,              // of the area; a place counts them, from 1
   BYTES_PER_ENTRY = 160,  // of the area, for each entry of the index
   LINE = 64,
+  FIRST_LINES = 3,      // of a block: enough for its header, its key and the row's own header
   PREFETCH_LINES = 20,  // of a row; the processor follows by itself then
   SPARED_MOST = 16,     // used blocks that one new block lets stay
   VIEWS = 1 << 16,
@@ -154,9 +155,9 @@ void row_cache_free(RowCache *cache)
   free(cache);
 }
 
-RowCacheStats row_cache_stats(const RowCache *cache)
+RowCacheStats db_read_cache_stats(const DbRead *read)
 {
-  return cache->stats;
+  return read->cache ? read->cache->stats : (RowCacheStats){0};
 }
 
 void row_cache_begin(RowCache *cache, DbRead *read)
@@ -261,7 +262,9 @@ void row_cache_find(RowCache *cache, const Slice *keys, size_t count, RowCacheAn
   }
   for (size_t i = 0; i < count; i++) {
     candidates[i] = keys[i].size ? candidate_of(cache, answers[i].place.hash) : NULL;
-    __builtin_prefetch(candidates[i]);
+    for (size_t line = 0; candidates[i] && line < FIRST_LINES; line++) {
+      __builtin_prefetch((const char *)candidates[i] + line * LINE);
+    }
   }
   for (size_t i = 0; i < count; i++) {
     if (keys[i].size) {

@@ -56,4 +56,5 @@ typedef struct {
   uint64_t capacity;
 } RowCacheStats;
 
-RowCacheStats row_cache_stats(const RowCache *cache);
+// Of a reader's cache; only its thread may ask. All zero without one.
+RowCacheStats db_read_cache_stats(const DbRead *read);
