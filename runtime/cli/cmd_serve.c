@@ -77,16 +77,17 @@ static bool read_options(const Args *args, ServerOptions *options, Error *err)
               && read_number(args, "max-connections", MOST, &options->max_connections, err)
               && read_number(args, "max-rows", MOST, &options->max_rows, err)
               && read_number(args, "max-wait-ms", MOST, &options->max_wait_ms, err)
-              && read_number(args, "idle-seconds", MOST, &options->idle_seconds, err);
+              && read_number(args, "idle-seconds", MOST, &options->idle_seconds, err)
+              && read_number(args, "stall-seconds", MOST, &options->stall_seconds, err);
   if (good) {
     options->threads = threads;
   }
   return good;
 }
 
-// Applies what a crash has left in the log, so that the first request sees it, and keeps the log for
-// what is pushed. Without a store yet, or while another process has the log, that comes with the
-// first push.
+// Applies what a crash has left in the log, so that the first request sees it, and keeps the log
+// for what is pushed. Without a store yet, or while another process has the log, that comes with
+// the first push.
 static bool open_writer(Engine *engine, Error *err)
 {
   Error failure = {0};

@@ -187,6 +187,9 @@ static const Option SERVE_OPTIONS[] = {
     {.name = "idle-seconds",
      .metavar = "N",
      .help = "close connections that were silent for so long (default: never)"},
+    {.name = "stall-seconds",
+     .metavar = "N",
+     .help = "cut off readers that take nothing of their answers for so long (default: 60)"},
     {0},
 };
 

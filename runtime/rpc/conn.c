@@ -674,7 +674,7 @@ bool conn_tick(Conn *conn)
   uint64_t silent = uv_now(&conn->loop->uv) - conn->active;
   if (is_refused(conn) && silent >= LOOP_LINGER_MS) {
     conn_close(conn);
-  } else if (conn->waiting && silent >= LOOP_STALL_MS) {
+  } else if (conn->waiting && silent >= limits->stall_ms) {
     close_because(conn, &counters->closed_slow);
   } else if (limits->idle_ms && silent >= limits->idle_ms && !conn->later) {
     close_because(conn, conn->waiting ? &counters->closed_slow : &counters->closed_idle);

@@ -18,7 +18,6 @@ enum {
   LOOP_REPLY_KEEP = 4 << 20,  // capacity of that buffer that is not given back
   LOOP_TICK_MS = 500,         // how often silent connections are looked for
   LOOP_LINGER_MS = 2000,      // a refused peer may take this long to read why
-  LOOP_STALL_MS = 60000,      // one that takes nothing of its answers is cut off after this long
   LOOP_DRAIN_MS = 5000,       // and the last answers of a stopping server this long to be taken
   LOOP_TURN_MS = 5,           // one connection is answered this long, then it is others' turn
   LOOP_REFUSED_MAX = 256,     // refused peers that are told why at one time
@@ -30,6 +29,7 @@ typedef struct {
   uint64_t max_output;    // bytes waiting for one connection
   uint64_t pause_output;  // from here on nothing more is read from it
   uint64_t idle_ms;       // 0: never
+  uint64_t stall_ms;      // a peer that takes nothing of its answers is cut off after this long
   uint64_t wait_ns;       // a request that was not begun this long after it came is refused
 } LoopLimits;
 

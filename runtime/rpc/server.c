@@ -21,6 +21,7 @@ enum {
   DEFAULT_CONNECTIONS = 10000,
   DEFAULT_OUTPUT = 64 << 20,
   DEFAULT_WAIT_MS = 10000,
+  DEFAULT_STALL_SECONDS = 60,
   OTHER_FILES = 64,  // descriptors that are not connections, and some for each loop
 };
 
@@ -99,6 +100,7 @@ static LoopLimits loop_limits(const ServerOptions *options)
 {
   uint64_t output = options->max_output ? options->max_output : DEFAULT_OUTPUT;
   uint64_t wait = options->max_wait_ms ? options->max_wait_ms : DEFAULT_WAIT_MS;
+  uint64_t stall = options->stall_seconds ? options->stall_seconds : DEFAULT_STALL_SECONDS;
   return (LoopLimits){
       .frame = {.size = options->max_frame ? options->max_frame : DEFAULT_FRAME,
                 .depth = options->max_depth ? options->max_depth : DEFAULT_DEPTH,
@@ -106,6 +108,7 @@ static LoopLimits loop_limits(const ServerOptions *options)
       .max_output = output,
       .pause_output = output / 4 < LOOP_REPLY_SIZE ? output / 4 + 1 : LOOP_REPLY_SIZE,
       .idle_ms = (uint64_t)options->idle_seconds * 1000,
+      .stall_ms = stall * 1000,
       .wait_ns = wait * 1000000,
   };
 }

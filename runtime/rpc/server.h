@@ -20,6 +20,7 @@ typedef struct {
                              // 10 s
   uint64_t cache;            // bytes of rows in memory, shared out among the threads; 0: none
   uint32_t idle_seconds;     // close a silent connection; 0: never
+  uint32_t stall_seconds;    // cut off a reader that takes nothing of its answers; 0: 60
   // Listening on these; called once. `metrics` is NULL without.
   void (*ready)(void *context, const char *address, const char *metrics);
   void *context;

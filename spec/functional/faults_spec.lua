@@ -1,0 +1,270 @@
+-- Hostile bytes, and a system that gives no more: the server lives and answers others.
+
+local mpack = require 'mpack'
+local eventually = require 'spec.support.eventually'
+local process = require 'spec.support.process'
+local projects = require 'spec.support.project'
+local servers = require 'spec.support.server'
+local wire = require 'spec.support.wire'
+
+local ROWS = { '1001,2021-04-12T07:00:00Z,2021-04-12T07:00:00Z,0.5,10,Paris' }
+local NOW = '2021-04-13T00:00:00Z'
+local ASKED = { service = 'ranking', entities = { driver_id = 1001 }, now = NOW }
+local EXPECTED = { { 0.5, 10, 'Paris' } }
+
+-- Starts a server under `limits`, commands of the shell.
+local function start_under(folder, limits, ...)
+  local child = process.spawn('/bin/sh', {
+    args = { '-c', limits .. '; exec "$0" "$@"', process.TIDEMARK:gsub('^%./', './'), 'serve',
+      '--listen', '127.0.0.1:0', '-C', folder, ... },
+  })
+  process.wait(function()
+    return child.stdout:match('^ready (%S+)\n') or child.status
+  end, 'the server to be ready')
+  local address = child.stdout:match('^ready (%S+)\n')
+  assert(address, child.stdout .. child.stderr)
+  return child, address
+end
+
+-- Seconds of processor that a process has used.
+local function processor_seconds(pid)
+  local file = assert(io.open(('/proc/%d/stat'):format(pid)))
+  local user, system = file:read('*a'):match('%) %S' .. (' %S+'):rep(10) .. ' (%d+) (%d+)')
+  file:close()
+  return (tonumber(user) + tonumber(system)) / 100
+end
+
+local function online(id)
+  return wire.request(id, 'get_online_features', ASKED)
+end
+
+-- Names and bytes. Most are refused, some only wait for more or are answered by an error.
+local function hostile()
+  local deep, maps = ('\145'):rep(100000), ('\129\1'):rep(50000)
+  return {
+    { 'nothing of a message', '' },
+    { 'a nil', '\192' },
+    { 'the byte that is not msgpack', '\193' },
+    { 'a number', '\7' },
+    { 'an empty array', '\144' },
+    { 'an array of one', '\145\0' },
+    { 'an array of two', '\146\0\1' },
+    { 'an array of five', '\149\0\1\161a\144\192' },
+    { 'a map', '\132\0\1\2\3\4\5\6\7' },
+    { 'text', '\164text' },
+    { 'HTTP', 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n' },
+    { 'TLS', '\22\3\1\2\0\1\0\1\252\3\3' .. ('\0'):rep(500) },
+    { 'SSH', 'SSH-2.0-OpenSSH_9.2\r\n' },
+    { 'Redis', '*2\r\n$3\r\nGET\r\n$1\r\nx\r\n' },
+    { 'PostgreSQL', '\0\0\0\8\4\210\22\47' },
+    { 'zeros', ('\0'):rep(100000) },
+    { 'ones', ('\255'):rep(100000) },
+    { 'a message of type 3', '\148\3\1\161a\144' },
+    { 'a message of type -1', '\148\255\1\161a\144' },
+    { 'a message whose type is text', '\148\161x\1\161a\144' },
+    { 'a response nobody asked for', '\148\1\1\192\192' },
+    { 'a request with three values', '\147\0\1\161a' },
+    { 'a notification with four values', '\148\2\161a\144\144' },
+    { 'an id of 33 bits', '\148\0\207\0\0\0\1\0\0\0\0\161a\144' },
+    { 'a negative id', '\148\0\255\161a\144' },
+    { 'an id that is a float', '\148\0\203\63\240\0\0\0\0\0\0\161a\144' },
+    { 'an id that is nil', '\148\0\192\161a\144' },
+    { 'an id that is an array', '\148\0\145\1\161a\144' },
+    { 'a method that is a number', '\148\0\1\7\144' },
+    { 'a method that is a map', '\148\0\1\128\144' },
+    { 'a method without a name', '\148\0\1\160\144' },
+    { 'a method of 64 kB', '\148\0\1\219\0\1\0\0' .. ('m'):rep(65536) .. '\144' },
+    { 'a method with a NUL', '\148\0\1\166hea\0th\144' },
+    { 'params that are a number', '\148\0\1\166health\7' },
+    { 'params that are text', '\148\0\1\166health\163abc' },
+    { 'two params', '\148\0\1\166health\146\128\128' },
+    { 'params nested too deep', '\148\0\1\166health' .. deep },
+    { 'maps nested too deep', '\148\0\1\166health' .. maps },
+    { 'an array of 2^32 values', '\148\0\1\166health\221\255\255\255\255' },
+    { 'a map of 2^32 values', '\148\0\1\166health\223\255\255\255\255' },
+    { 'text of 4 GiB', '\148\0\1\219\255\255\255\255abc' },
+    { 'bytes of 4 GiB', '\148\0\1\198\255\255\255\255abc' },
+    { 'an extension of 4 GiB', '\148\0\1\166health\201\255\255\255\255\1abc' },
+    { 'text that is beyond the bound', '\148\0\1\219\1\0\0\1' .. ('x'):rep(1000) },
+    { 'five million values', '\148\0\1\166health\221\0\76\75\64' .. ('\192'):rep(50000) },
+    { 'a parameter twice', '\148\0\1\164list\145\130\164kind\168entities\164kind\7' },
+    { 'a parameter whose name is a number', '\148\0\1\164list\145\129\7\168entities' },
+    { 'a parameter whose name is a map', '\148\0\1\164list\145\129\128\168entities' },
+    { 'names that are not UTF-8', '\148\0\1\164list\145\129\164kind\164\255\254\253\252' },
+    { 'entities that are a number',
+      wire.request(1, 'get_online_features', { service = 'ranking', entities = 7 }) },
+    { 'a key that is an extension',
+      '\148\0\1\179get_online_features\145\130\167service\167ranking\168entities\129\169driver_id'
+        .. '\145\212\1\0' },
+    { 'a key beyond int64',
+      '\148\0\1\179get_online_features\145\130\167service\167ranking\168entities\129\169driver_id'
+        .. '\145\207\255\255\255\255\255\255\255\255' },
+    { 'columns of different lengths', wire.request(1, 'get_online_features',
+      { service = 'ranking', entities = { driver_id = { 1, 2 }, other = { 1 } } }) },
+    { 'a request in the middle of another',
+      '\148\0\1\166health\145\129' .. online(2) .. online(3) },
+    { 'a good request and then rubbish', online(1) .. '\193\193\193' },
+    { 'ten thousand bad requests', ('\148\0\1\161x\144'):rep(10000) },
+    { 'half a request', online(1):sub(1, 40) },
+  }
+end
+
+describe('hostile bytes', function()
+  local project, server, neighbour
+
+  setup(function()
+    project = projects.new({ rows = ROWS })
+    project:materialize('2021-04-01', '2021-05-01')
+    server = servers.start(project.folder, { args = { '--threads', '2' } })
+    neighbour = server:connect()
+  end)
+
+  teardown(function()
+    neighbour:close()
+    server:stop()
+    project:remove()
+  end)
+
+  local function still_fine()
+    assert.same(EXPECTED, neighbour:call('get_online_features', ASKED).rows)
+    assert.same(EXPECTED, server:call('get_online_features', ASKED).rows)
+  end
+
+  for _, case in ipairs(hostile()) do
+    it(case[1] .. ' leave the server alive', function()
+      local raw = wire.open(server.address)
+      raw:write(case[2])
+      raw:shutdown()
+      raw:rest()
+      raw:close()
+      -- Once more, and gone without a word.
+      raw = wire.open(server.address, true)
+      raw:write(case[2])
+      raw:close()
+      still_fine()
+    end)
+  end
+
+  it('cut anywhere leave the server alive', function()
+    local bytes = online(1)
+    for size = 0, #bytes do
+      local raw = wire.open(server.address)
+      raw:write(bytes:sub(1, size))
+      raw:shutdown()
+      assert.equal(size == #bytes, raw:rest() ~= '')
+      raw:close()
+    end
+    still_fine()
+  end)
+
+  it('are counted', function()
+    local counters = server:call('metrics').counters
+    assert(counters.closed_bad > 20 and counters.closed_peer > 0)
+  end)
+end)
+
+describe('without file descriptors', function()
+  it('a server turns connections away, does not spin, and recovers', function()
+    local project = projects.new({ rows = ROWS })
+    project:materialize('2021-04-01', '2021-05-01')
+    local child, address = start_under(project.folder, 'ulimit -n 60', '--threads', '2')
+    local first = servers.connect(address)
+    finally(function()
+      first:close()
+      child:send('sigterm')
+      child:wait()
+      project:remove()
+    end)
+    assert.same(EXPECTED, first:call('get_online_features', ASKED).rows)
+    local opened = {}
+    for i = 1, 80 do
+      opened[i] = wire.open(address)
+    end
+    local function ended()
+      local count = 0
+      for _, raw in ipairs(opened) do
+        count = count + (raw.ended and 1 or 0)
+      end
+      return count
+    end
+    eventually(function()
+      return ended() > 3
+    end, 'connections to be turned away')
+    local before = processor_seconds(child.pid)
+    local failures = first:call('metrics').counters.accept_failures
+    eventually(function()
+      return first:call('metrics').counters.accept_failures > failures + 5
+    end, 'more of them')
+    local used = processor_seconds(child.pid) - before
+    assert(used < 0.3, ('%.2f s of processor while nothing could be accepted'):format(used))
+    assert.same(EXPECTED, first:call('get_online_features', ASKED).rows)
+
+    for _, raw in ipairs(opened) do
+      raw:close()
+    end
+    eventually(function()
+      local good, other = pcall(servers.connect, address)
+      if not good then
+        return false
+      end
+      local ok, answer = pcall(other.call, other, 'get_online_features', ASKED)
+      other:close()
+      return ok and answer and answer.rows[1][1] == 0.5
+    end, 'new connections to be accepted again')
+  end)
+end)
+
+describe('a full disk', function()
+  it('stops materialize with an error, and the server goes on reading', function()
+    local project = projects.new({ rows = ROWS })
+    project:materialize('2021-04-01', '2021-05-01')
+    local server = servers.start(project.folder)
+    finally(function()
+      server:stop()
+      project:remove()
+    end)
+    assert.same(EXPECTED, server:call('get_online_features', ASKED).rows)
+    local rows = {}
+    for i = 1, 20000 do
+      rows[i] = i .. ',2021-05-02T07:00:00Z,2021-05-02T07:00:00Z,0.75,12,' .. ('x'):rep(200)
+    end
+    project:set_rows(rows)
+    -- No file may become larger than 256 blocks of 512 bytes.
+    local child = process.spawn('/bin/sh', {
+      args = { '-c', 'trap "" XFSZ; ulimit -f 256; exec "$0" "$@"', process.TIDEMARK, '-C',
+        project.folder, 'materialize', '2021-05-01', '2021-06-01', '--quiet' },
+    })
+    local status = child:wait()
+    assert.equal(1, status, child.stderr)
+    assert.matches('is full or failing', child.stderr, 1, true)
+    assert.same(EXPECTED, server:call('get_online_features', ASKED).rows)
+    assert.equal(1, server:call('metrics').store.rows)
+    -- With room again it goes through, and the server shows it.
+    project:materialize('2021-05-01', '2021-06-01')
+    local answer = server:call('get_online_features', { service = 'ranking',
+      entities = { driver_id = { 1001, 20000 } }, now = '2021-06-01T00:00:00Z' })
+    assert.same({ 12, 12 }, { answer.rows[1][2], answer.rows[2][2] })
+  end)
+end)
+
+describe('two servers on one store', function()
+  it('both answer, see new rows, and do not mind when one is killed', function()
+    local project = projects.new({ rows = ROWS })
+    project:materialize('2021-04-01', '2021-04-13')
+    local first, second = servers.start(project.folder), servers.start(project.folder)
+    finally(function()
+      first:stop()
+      second:stop()
+      project:remove()
+    end)
+    assert.same(EXPECTED, first:call('get_online_features', ASKED).rows)
+    assert.same(EXPECTED, second:call('get_online_features', ASKED).rows)
+    second:kill()
+    project:set_rows({ '1001,2021-04-13T07:00:00Z,2021-04-13T07:00:00Z,0.75,12,Rome' })
+    project:materialize('2021-04-13', '2021-04-14')
+    local later = { service = 'ranking', entities = { driver_id = 1001 },
+      now = '2021-04-14T00:00:00Z' }
+    assert.same({ { 0.75, 12, 'Rome' } }, first:call('get_online_features', later).rows)
+    assert.not_equal(mpack.NIL, first:call('metrics').store)
+  end)
+end)
