@@ -14,11 +14,12 @@
 enum { PROGRESS_INTERVAL_MS = 50 };
 
 // How a job's memory is divided. What is the same for every job (code, stacks, pages being read and
-// written, the store's dirty pages) comes off first, then DuckDB's share. A job can always have the
-// least, or it would not get on.
+// written, the store's dirty pages) comes off first, then DuckDB's share, which has to be enough to
+// write a row group; the job has the rest.
 static const uint64_t MEMORY_DEFAULT = UINT64_C(1) << 30;
+static const uint64_t MEMORY_LEAST = UINT64_C(192) << 20;
 static const uint64_t MEMORY_FIXED = UINT64_C(64) << 20;
-static const uint64_t MEMORY_LEAST = UINT64_C(16) << 20;
+static const uint64_t DUCK_LEAST = UINT64_C(64) << 20;
 enum { DUCK_SHARE = 4 };  // one in so many bytes
 
 struct Engine {
@@ -66,6 +67,11 @@ Engine *engine_open(const EngineOptions *options, Error *err)
   if (!is_folder(project)) {
     error_set(err, ERR_NOT_FOUND, "project folder \"%s\" does not exist: name it with -C DIR",
               project);
+    return NULL;
+  }
+  if (options->memory_limit && options->memory_limit < MEMORY_LEAST) {
+    error_set(err, ERR_INVALID, "a memory limit of %llu bytes is too small: give at least %llu MiB",
+              (unsigned long long)options->memory_limit, (unsigned long long)MEMORY_LEAST >> 20);
     return NULL;
   }
   Engine *engine = mem_zalloc(1, sizeof(*engine));
@@ -140,14 +146,12 @@ unsigned engine_threads(const Engine *engine)
 static uint64_t duck_memory(const Engine *engine)
 {
   uint64_t share = engine->memory_limit / DUCK_SHARE;
-  return share < MEMORY_LEAST ? MEMORY_LEAST : share;
+  return share < DUCK_LEAST ? DUCK_LEAST : share;
 }
 
 uint64_t engine_memory(const Engine *engine)
 {
-  uint64_t others = MEMORY_FIXED + duck_memory(engine);
-  bool enough = engine->memory_limit >= others + MEMORY_LEAST;
-  return enough ? engine->memory_limit - others : MEMORY_LEAST;
+  return engine->memory_limit - MEMORY_FIXED - duck_memory(engine);
 }
 
 uint64_t engine_memory_limit(const Engine *engine)

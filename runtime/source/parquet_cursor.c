@@ -26,6 +26,8 @@ typedef enum {
   CONVERT_TIME_S,
   CONVERT_TIME_MS,
   CONVERT_TIME_US,
+  CONVERT_UNIT_US,  // an integer whose unit the source names: the ends of its range are no
+                    // infinities
   CONVERT_TIME_NS,
   CONVERT_TEXT,
   CONVERT_BYTES,
@@ -96,7 +98,7 @@ static Conversion time_from_unit(TimeUnit unit)
   case UNIT_MS:
     return CONVERT_TIME_MS;
   case UNIT_US:
-    return CONVERT_TIME_US;
+    return CONVERT_UNIT_US;
   case UNIT_NS:
     return CONVERT_TIME_NS;
   case UNIT_NONE:
@@ -304,6 +306,7 @@ static void convert_numbers(CursorColumn *column, const uint8_t *from, size_t co
     break;
   case CONVERT_COPY8:
   case CONVERT_TIME_US:
+  case CONVERT_UNIT_US:
     LOOP(uint64_t, uint64_t, value);
     break;
   case CONVERT_INT32_INT64:
@@ -343,6 +346,8 @@ static bool to_time(Conversion conversion, int64_t value, Time *time)
     return clock_from_unit(value, UNIT_S, time, NULL);
   case CONVERT_TIME_MS:
     return clock_from_unit(value, UNIT_MS, time, NULL);
+  case CONVERT_UNIT_US:
+    return clock_from_unit(value, UNIT_US, time, NULL);
   case CONVERT_TIME_NS:
     return clock_from_unit(value, UNIT_NS, time, NULL);
   default:
