@@ -31,6 +31,9 @@ static bool describe(Pushing *it, const char *kind, const char *name, Buf *bytes
   params_put_text(&params, "kind", kind);
   params_put_text(&params, "name", name);
   bool good = session_call(&it->session, "describe", &params, bytes, answer, err);
+  if (!good && err->code == ERR_NOT_FOUND) {
+    err->where[0] = '\0';  // "name", a parameter of the method and not of this command
+  }
   params_deinit(&params);
   return good;
 }
@@ -106,7 +109,7 @@ static void note_rejections(Pushing *it, MpReader answer)
     Slice field = result_text(rejected, "field");
     Slice reason = result_text(rejected, "reason");
     print_note(it->args, "%s:row %" PRIu64 "%s%.*s: %.*s", it->file,
-               it->read + (uint64_t)result_int(rejected, "index"), field.size ? ":" : "",
+               it->read + (uint64_t)result_int(rejected, "index") + 1, field.size ? ":" : "",
                (int)field.size, field.size ? field.data : "", (int)reason.size, reason.data);
   }
   it->rejected += count;

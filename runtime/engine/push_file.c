@@ -44,6 +44,7 @@ static bool choose(PushFile *file, const Table *table, const PushColumn *columns
   if (!duck || !table_describe(duck, table, &there, &there_count, &file->arena, err)) {
     return false;
   }
+  bool says_something = false;  // keys and times alone say nothing of the view
   for (size_t i = 0; i < count; i++) {
     const TableColumn *column = find_column(there, there_count, columns[i].column);
     column = column ? column : find_column(there, there_count, columns[i].name);
@@ -51,13 +52,16 @@ static bool choose(PushFile *file, const Table *table, const PushColumn *columns
       return error_set(err, ERR_DATA, "%s has no column \"%s\"", file->path, columns[i].column);
     }
     if (column) {
+      says_something = says_something || !columns[i].required;
       chosen[file->column_count] =
           (ReaderColumn){column->name, columns[i].type, unit,
                          arena_print(&file->arena, "field \"%s\"", columns[i].name)};
       file->names[file->column_count++] = arena_text(&file->arena, slice_text(columns[i].name));
     }
   }
-  return true;
+  return says_something
+         || error_set(err, ERR_DATA, "%s has keys and times but no feature: is it the right file?",
+                      file->path);
 }
 
 PushFile *push_file_open(Engine *engine, const char *path, const PushColumn *columns, size_t count,

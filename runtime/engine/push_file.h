@@ -15,7 +15,7 @@ typedef struct {
 typedef struct PushFile PushFile;
 
 // `unit`: of integers that stand for times. Columns that the file lacks are left out, so that
-// features keep their values; without a required one it fails.
+// features keep their values; without a required one it fails, and with nothing but those too.
 PushFile *push_file_open(Engine *engine, const char *path, const PushColumn *columns, size_t count,
                          TimeUnit unit, Error *err);
 

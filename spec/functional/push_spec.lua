@@ -131,8 +131,8 @@ describe('push', function()
     assert.equal(1, result.status)
     assert.same({ { view = 'rates', read = '3', written = '1', stale = '0', rejected = '2' } },
       csv.parse(result.stdout))
-    assert.equal(file .. ':row 1:driver_id: the key is null\n'
-      .. file .. ':row 2:event_time: the event time is not given\n', result.stderr)
+    assert.equal(file .. ':row 2:driver_id: the key is null\n'
+      .. file .. ':row 3:event_time: the event time is not given\n', result.stderr)
     assert.equal('0.25', p:online('driver_id=1', '--now', '2025-01-01')[1].rate)
 
     start()
@@ -141,6 +141,14 @@ describe('push', function()
     result = p:run('push', 'rates', file, '--format', 'csv', '--connect', server.address)
     assert.equal('1', csv.parse(result.stdout)[1].written)
     assert.same({ 0.25 }, rates(1))
+  end)
+
+  it('refuses a file without any feature, and names a view that does not exist', function()
+    local file = p.space:write('keys.csv', 'driver_id,event_timestamp\n1,2025-01-01T00:00:00Z\n')
+    assert.equal('error: ' .. file .. ' has keys and times but no feature: is it the right file?\n',
+      p:fails('push', 'rates', file))
+    assert.equal('error: unknown feature_view "rats", did you mean "rates"?\n',
+      p:fails('push', 'rats', file))
   end)
 
   it('is there for scripts', function()
