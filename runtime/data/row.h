@@ -103,6 +103,14 @@ typedef struct {
 // The same from such values.
 void row_encode_values(Buf *out, RowRank rank, bool deleted, const RowValues *values, Slice key);
 
+// Whether two encoded rows differ in their arrival at most.
+static inline bool row_same_content(Slice a, Slice b)
+{
+  enum { ARRIVAL_AT = 24 };
+  return a.size == b.size && memcmp(a.data, b.data, ARRIVAL_AT) == 0
+         && memcmp(a.data + ROW_HEADER, b.data + ROW_HEADER, a.size - ROW_HEADER) == 0;
+}
+
 // Changes the arrival of an encoded row in place.
 static inline void row_set_arrival(void *row, uint64_t arrival)
 {

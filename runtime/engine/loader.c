@@ -41,7 +41,7 @@ static bool put_row(Loader *loader, const LoaderEntry *entry, DbWrite *write, Er
 {
   Slice row = slice_of(loader->bytes.data + entry->at + entry->key_size, entry->row_size);
   OnlineOutcome outcome;
-  if (!online_put(write, key_of(loader, entry), row, entry->rank, &outcome, err)) {
+  if (!online_load(write, key_of(loader, entry), row, entry->rank, &outcome, err)) {
     return false;
   }
   loader->written += outcome == ONLINE_WRITTEN;

@@ -276,11 +276,11 @@ static bool read_mark(ViewLoad *load, Error *err)
 static void set_rule(ViewLoad *load, const MaterializeRequest *request)
 {
   load->rule =
-      (LatestRule){.start = request->start, .end = request->end, .created_after = TIME_MAX};
+      (LatestRule){.start = request->start, .end = request->end, .created_from = TIME_MAX};
   load->incremental = request->incremental;
   if (request->incremental) {
     load->rule.start = load->has_mark ? load->mark.materialized_to : TIME_MIN;
-    load->rule.created_after = load->has_mark ? load->mark.created_to : TIME_MAX;
+    load->rule.created_from = load->has_mark ? load->mark.created_to : TIME_MAX;
   }
 }
 

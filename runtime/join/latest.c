@@ -68,9 +68,9 @@ static Time created_of(const Block *block, size_t row)
   return block->created_times ? block->created_times[row] : TIME_NULL;
 }
 
-// Counts a row and says whether it takes part. A row below the interval does when it was created
-// after what is known already; TIME_NULL is below every created time, so one comparison covers rows
-// without one, a rule that knows nothing yet (TIME_NULL), and one that wants none (TIME_MAX).
+// Counts a row and says whether it takes part. A row below the interval does when it has a created
+// time and that is not before the newest that is known already: rows of one created time may arrive
+// one after the other, and where that is only a date they do.
 static bool takes_part(const LatestRule *rule, LatestCounts *counts, uint32_t key, Time event,
                        Time created)
 {
@@ -83,7 +83,8 @@ static bool takes_part(const LatestRule *rule, LatestCounts *counts, uint32_t ke
     counts->null_time += key != KEY_NONE;
     return false;
   }
-  bool late = event < rule->start && created > rule->created_after;
+  bool late = event < rule->start && created != TIME_NULL && created >= rule->created_from
+              && rule->created_from != TIME_MAX;
   bool inside = event < rule->end && (event >= rule->start || late);
   counts->inside += inside;
   counts->late += inside && late;

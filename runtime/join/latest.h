@@ -8,8 +8,8 @@
 typedef struct {
   Time start;  // event times in [start, end) take part,
   Time end;
-  Time created_after;  // and earlier ones that were created after this; TIME_MAX: none;
-                       // TIME_NULL: all that have a created time
+  Time created_from;  // and earlier ones that were created then or later; TIME_MAX: none;
+                      // TIME_NULL: all that have a created time
 } LatestRule;
 
 typedef struct {

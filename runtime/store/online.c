@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "data/key.h"
 #include "store/db_private.h"
+#include "store/log.h"
 #include "store/versions.h"
 
 // What is told about a row that cannot be read.
@@ -42,8 +43,24 @@ static bool check_carried_key(Slice key, Slice row, Error *err)
   return true;
 }
 
+// A row to be put, and whether it may replace what an earlier reading of its source put.
+typedef struct {
+  Slice bytes;
+  RowRank rank;
+  bool reread;
+} NewRow;
+
+// Positions in two readings of a source say nothing about each other: rows were added in front, or
+// the files are others. Only within one reading do they break ties, and the loader has done that.
+static bool is_reread(const NewRow *row, Slice stored, RowRank old)
+{
+  return row->reread && row->rank.event_time == old.event_time
+         && row->rank.created_time == old.created_time && old.arrival < LOG_ARRIVAL_BASE
+         && !row_same_content(row->bytes, stored);
+}
+
 // Compares the new row with the stored one. A digest that two keys share is never overwritten.
-static bool compare_stored(const Db *db, Slice key, bool cut, Slice stored, RowRank rank,
+static bool compare_stored(const Db *db, Slice key, bool cut, Slice stored, const NewRow *row,
                            bool *wins, Error *err)
 {
   RowView old;
@@ -55,19 +72,18 @@ static bool compare_stored(const Db *db, Slice key, bool cut, Slice stored, RowR
                      "two keys of view %u have the same digest; the row was not written",
                      bytes_load_be16(key.data));
   }
-  *wins = row_rank_compare(rank, old.rank) > 0;
+  *wins = row_rank_compare(row->rank, old.rank) > 0 || is_reread(row, stored, old.rank);
   return true;
 }
 
-bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
-                Error *err)
+static bool put(DbWrite *write, Slice key, const NewRow *row, OnlineOutcome *outcome, Error *err)
 {
-  assert(key.size >= KEY_VIEW_SIZE && row.size >= ROW_HEADER);
+  assert(key.size >= KEY_VIEW_SIZE && row->bytes.size >= ROW_HEADER);
   uint8_t space[KEY_STORE_MAX];
   bool cut;
   Slice form = key_store_form(key, space, &cut);
   MDB_cursor *cursor = db_online_cursor(write, err);
-  if (!cursor || (cut && !check_carried_key(key, row, err))) {
+  if (!cursor || (cut && !check_carried_key(key, row->bytes, err))) {
     return false;
   }
 
@@ -83,7 +99,7 @@ bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcom
     return db_fail(write->db, rc, "look a row up", err);
   } else if (slice_equal(db_slice(at), form)) {
     bool wins = false;
-    if (!compare_stored(write->db, key, cut, db_slice(value), rank, &wins, err)) {
+    if (!compare_stored(write->db, key, cut, db_slice(value), row, &wins, err)) {
       return false;
     }
     if (!wins) {
@@ -92,16 +108,28 @@ bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcom
     }
   }
   at = db_value(form);
-  value = (MDB_val){.mv_size = row.size};
+  value = (MDB_val){.mv_size = row->bytes.size};
   rc = mdb_cursor_put(cursor, &at, &value, flags);
   if (rc) {
     return db_fail(write->db, rc, "write a row", err);
   }
-  memcpy(value.mv_data, row.data, row.size);
+  memcpy(value.mv_data, row->bytes.data, row->bytes.size);
   versions_touch(write, key);
-  db_count_pages(write, value.mv_data, row.size);
+  db_count_pages(write, value.mv_data, row->bytes.size);
   *outcome = ONLINE_WRITTEN;
   return true;
+}
+
+bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
+                Error *err)
+{
+  return put(write, key, &(NewRow){.bytes = row, .rank = rank}, outcome, err);
+}
+
+bool online_load(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
+                 Error *err)
+{
+  return put(write, key, &(NewRow){.bytes = row, .rank = rank, .reread = true}, outcome, err);
 }
 
 // The stored bytes of a key; data is NULL when there is none.

@@ -16,6 +16,12 @@ typedef enum {
 bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
                 Error *err);
 
+// The same for the winner of a source that was read just now. It also replaces a row of the same
+// event and created time that an earlier reading put, where the two differ: the source's files or
+// the view's features have changed since, and training sets show what they say now.
+bool online_load(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
+                 Error *err);
+
 // The newest row of a key, stored or on its way there (overlay.h); slices die with the read. *found
 // is false when there is none; a tombstone is found.
 bool online_get(DbRead *read, Slice key, RowView *row, bool *found, Error *err);

@@ -376,7 +376,8 @@ describe('contract', function()
       rows[3] = '2,2021-04-12T09:00:00Z,2021-04-13T11:00:00Z,0,3,late'
       p:set_rows(rows)
       local counts = p:materialize_incremental('2021-04-14').rates
-      assert.same({ '1', '2' }, { counts.late, counts.written })
+      -- The first row counts as late: others of its created time might have come since.
+      assert.same({ '2', '2' }, { counts.late, counts.written })
       assert.same({ '2', '3' }, column(p:online('driver_id=1,2'), 'trips'))
       assert.matches('2021-04-14T00:00:00Z', counts.mark, 1, true)
     end)

@@ -79,6 +79,37 @@ describe('materialize', function()
     p:must('apply')
     local row = p:online('driver_id=1')[1]
     assert.same({ '2', 'PRESENT', 'NOT_FOUND' }, { row.trips, row.trips__status, row.city__status })
+    local counts = p:materialize('2021-04-10', '2021-04-13').rates
+    assert.same({ '2', '0' }, { counts.written, counts.stale })
+    row = p:online('driver_id=1')[1]
+    assert.same({ '2', 'Oslo' }, { row.trips, row.city })
+  end)
+
+  it('fills a feature whose type was changed when it is run again', function()
+    p = project.new({ rows = ROWS,
+      definition = blueprints.driver({ features = { "string 'trips'" } }) })
+    p:materialize('2021-04-10', '2021-04-13')
+    p:write('definitions/rows.lua', blueprints.driver({ features = { "int64 'trips'" } }))
+    p:must('apply', '--allow-incompatible')
+    p:materialize('2021-04-10', '2021-04-13')
+    assert.same({ '2' }, trips(p, '1'))
+  end)
+
+  it('finds late rows of a created time that was seen before', function()
+    p = project.new({ rows = { '1,2021-04-12T10:00:00Z,2021-04-13,0.5,1,Oslo' } })
+    p:materialize_incremental('2021-04-13')
+    p:set_rows({ '1,2021-04-12T10:00:00Z,2021-04-13,0.5,1,Oslo', '2,2021-04-11,2021-04-13,0.5,9,' })
+    assert.equal('1', p:materialize_incremental('2021-04-14').rates.written)
+    assert.same({ '1', '9' }, trips(p, '1,2'))
+  end)
+
+  it('takes what the source says now where a row was changed, wherever it stands', function()
+    p = project.new({ rows = ROWS })
+    p:materialize('2021-04-10', '2021-04-13')
+    p:set_rows({ (ROWS[2]:gsub(',2,Oslo', ',7,Rome')), ROWS[1], ROWS[3] })
+    local counts = p:materialize('2021-04-10', '2021-04-13').rates
+    assert.same({ '1', '1' }, { counts.written, counts.stale })
+    assert.same({ '7', '3' }, trips(p, '1,2'))
   end)
 
   it('says which rows it could not use', function()

@@ -11,7 +11,7 @@ typedef struct {
   const uint8_t *deleted;
   uint64_t first_arrival;
 } LatestBlock;
-typedef struct { int64_t start, end, created_after; } LatestRule;
+typedef struct { int64_t start, end, created_from; } LatestRule;
 typedef struct {
   uint64_t read, inside, late, null_key, null_time;
   int64_t created_to;
@@ -77,7 +77,7 @@ local function stream(rows, interval)
   local rule = ffi.new('LatestRule', {
     start = interval.from,
     ['end'] = interval.to,
-    created_after = interval.created_after or oracle.TIME_MAX,
+    created_from = interval.created_from or oracle.TIME_MAX,
   })
   local latest = ffi.gc(C.tidemark_latest_new(rule), C.tidemark_latest_free)
   local blocks, first = {}, 1
@@ -148,7 +148,7 @@ describe('the newest row per key', function()
       local interval = {
         from = draw(),
         to = draw(),
-        created_after = random.once_in(2) and (random.once_in(4) and oracle.TIME_NULL or draw())
+        created_from = random.once_in(2) and (random.once_in(4) and oracle.TIME_NULL or draw())
           or nil,
       }
       local latest = stream(rows, interval)
@@ -173,15 +173,16 @@ describe('the newest row per key', function()
     local rows = {
       { key = 0, event = time(5), created = time(31), arrival = 0, deleted = false },
       { key = 1, event = time(5), created = time(30), arrival = 1, deleted = false },
-      { key = 2, event = time(5), arrival = 2, deleted = false },
+      { key = 2, event = time(5), created = time(29), arrival = 2, deleted = false },
+      { key = 3, event = time(5), arrival = 3, deleted = false },
     }
-    local latest = stream(rows, { from = time(10), to = time(20), created_after = time(30) })
+    local latest = stream(rows, { from = time(10), to = time(20), created_from = time(30) })
+    assert.same({
+      [0] = { arrival = 0, event = '5LL', created = '31LL', deleted = false },
+      [1] = { arrival = 1, event = '5LL', created = '30LL', deleted = false },
+    }, found(latest))
     assert.same(
-      { [0] = { arrival = 0, event = '5LL', created = '31LL', deleted = false } },
-      found(latest)
-    )
-    assert.same(
-      { read = 3, inside = 1, late = 1, null_key = 0, null_time = 0, created_to = '31LL' },
+      { read = 4, inside = 2, late = 2, null_key = 0, null_time = 0, created_to = '31LL' },
       counted(latest)
     )
   end)

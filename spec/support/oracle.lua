@@ -135,7 +135,7 @@ end
 ---@class oracle.Interval
 ---@field from integer  event times from here on,
 ---@field to integer  and before this
----@field created_after? integer  and earlier ones created after this; nil: none
+---@field created_from? integer  and earlier ones created then or later; nil: none
 
 --- The newest row of each key in an interval (rule 9), by key, with counts.
 ---@param rows oracle.Row[]
@@ -159,7 +159,8 @@ function M.latest(rows, interval)
     elseif before_end then
       local late = row.event < interval.from
       local wanted = not late
-        or (row.created and interval.created_after and row.created > interval.created_after)
+        or (row.created and interval.created_from and interval.created_from < M.TIME_MAX
+          and row.created >= interval.created_from)
       if wanted then
         counts.inside = counts.inside + 1
         counts.late = counts.late + (late and 1 or 0)
