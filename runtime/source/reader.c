@@ -144,7 +144,7 @@ static bool put_columns(Reader *reader, const TableColumn *const *found, const L
     if (columns[i].expression) {
       buf_print(sql, "%s", columns[i].expression);
       source->kind = RAW_TEXT;
-    } else if (is_json(reader)) {
+    } else if (is_json(reader) && !table_partition(reader->files, source->name)) {
       duck_put_name(sql, source->name);
       source->kind = RAW_JSON;
     } else if (!put_expression(sql, found[i]->type_text, source)) {
@@ -162,13 +162,16 @@ static bool open_stream(Reader *reader, const TableColumn *const *found, const L
 {
   Buf sql = {0};
   JsonColumn *json = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(JsonColumn));
-  for (size_t i = 0; i < reader->count; i++) {
-    json[i] = (JsonColumn){reader->sources[i].name, "JSON"};
+  size_t json_count = 0;
+  for (size_t i = 0; is_json(reader) && i < reader->count; i++) {
+    if (!table_partition(reader->files, reader->sources[i].name)) {
+      json[json_count++] = (JsonColumn){reader->sources[i].name, "JSON"};
+    }
   }
   bool ok = put_columns(reader, found, columns, &sql, err);
   if (ok) {
     buf_print(&sql, " FROM ");
-    table_put_from(reader->files, &sql, json, is_json(reader) ? reader->count : 0);
+    table_put_from(reader->files, &sql, json, json_count);
     buf_put_byte(&sql, '\0');
     ok = duck_stream_open(&reader->stream, reader->duck, (const char *)sql.data, err);
     if (!ok && reader->files->count == 1) {
