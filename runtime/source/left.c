@@ -156,7 +156,7 @@ static bool plan_batches(Left *left, const TableColumn *found, Format output,
     return false;
   }
   for (size_t i = 0; i < left->count; i++) {
-    if (output != FORMAT_PARQUET && is_time_column(passthrough, &found[i])) {
+    if (is_time_column(passthrough, &found[i])) {
       columns[i].column.type = (Type){.kind = TYPE_TIMESTAMP};
     } else if (input == FORMAT_PARQUET) {
       plan_typed(left, i, &found[i], &columns[i]);

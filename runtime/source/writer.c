@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -407,6 +408,13 @@ static bool next_left(void *context, Batch *batch, Error *err)
   return reader_next(context, batch, err);
 }
 
+// DuckDB writes Parquet, and to SQL names that differ in case only are the same: it would rename
+// one.
+static bool is_name_taken(const Writer *writer, const char *name, const char *other)
+{
+  return writer->format == FORMAT_PARQUET ? strcasecmp(name, other) == 0 : strcmp(name, other) == 0;
+}
+
 static bool check_names(const Writer *writer, const Producer *producer, Error *err)
 {
   size_t count = column_count(writer);
@@ -414,11 +422,15 @@ static bool check_names(const Writer *writer, const Producer *producer, Error *e
     return error_set(err, ERR_INVALID, "cannot write \"%s\": there are no columns", writer->shown);
   }
   for (size_t i = 0; i < count; i++) {
-    for (size_t j = writer->left.count > i ? writer->left.count : i + 1; j < count; j++) {
-      const char *name = column_name(writer, producer, i);
-      if (strcmp(name, column_name(writer, producer, j)) == 0) {
-        return error_set(err, ERR_INVALID, "cannot write \"%s\": two columns are named \"%s\"",
-                         writer->shown, name);
+    const char *name = column_name(writer, producer, i);
+    for (size_t j = i + 1; j < count; j++) {
+      const char *other = column_name(writer, producer, j);
+      if (is_name_taken(writer, name, other)) {
+        bool same = strcmp(name, other) == 0;
+        return error_set(err, ERR_INVALID,
+                         "cannot write \"%s\": two columns are named \"%s\"%s%s%s", writer->shown,
+                         name, same ? "" : " and \"", same ? "" : other,
+                         same ? "" : "\": rename one");
       }
     }
   }

@@ -18,8 +18,8 @@ typedef struct {
 
 // Columns of the table on the left that get a normal form on their way through: the time column.
 typedef struct {
-  const char *time_column;  // printed as RFC 3339 in text formats; NULL: none. Integer columns and
-  TimeUnit time_unit;       // Parquet files keep it as it is.
+  const char *time_column;  // a timestamp, printed as RFC 3339 in text formats; NULL: none. Integer
+  TimeUnit time_unit;  // columns stay as they are, and Parquet and JSON on their way to Parquet.
 } Passthrough;
 
 // Writes the rows of `left` (NULL: none) in order, all its columns untouched whatever their type,

@@ -103,6 +103,16 @@ describe('get-historical-features', function()
     end
   end)
 
+  it('makes times of dates in the time column of a CSV spine', function()
+    p = project.new({ rows = ROWS })
+    p:write('spine.csv', 'driver_id,event_timestamp\n1,2021-04-13\n')
+    p:must('get-historical-features', '--spine', p:path('spine.csv'), '-o', p:path('out.parquet'),
+      '--features', 'rates:trips')
+    p:write('copy.lua', "require('tidemark').copy_file(arg[1], arg[2])")
+    cli.must({ 'run', p:path('copy.lua'), p:path('out.parquet'), p:path('out.csv') })
+    assert.equal('driver_id,event_timestamp,trips\n1,2021-04-13T00:00:00Z,1\n', p:read('out.csv'))
+  end)
+
   it('reads a glob of files as one table, in order of their names', function()
     p = project.new({ definition = blueprints.driver({ source = { path = 'data/day=*.csv' } }),
       apply = false })

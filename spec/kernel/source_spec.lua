@@ -450,6 +450,9 @@ describe('source', function()
         writing('no/out.csv'))
       assert.equal('cannot write "out.csv": two columns are named "x"',
         writing('out.csv', { left = { path = 'left.csv' } }))
+      files:put('left.csv', 'X\n1\n2\n3\n')
+      assert.equal('cannot write "out.parquet": two columns are named "X" and "x": rename one',
+        writing('out.parquet', { left = { path = 'left.csv' } }))
     end)
 
     spec('keeps the types of Parquet columns', function()
