@@ -248,6 +248,9 @@ static const char *const HELP_EXAMPLES[] = {"tidemark help materialize", NULL};
 
 static const char CATALOGUE_DETAILS[] =
     "Shows what was applied, not what lies in the definitions folder.";
+static const char VIEWS_DETAILS[] =
+    "Shows what was applied, not what lies in the definitions folder; `describe` also how far a "
+    "view has been brought online.";
 
 const Command COMMANDS[] = {
     {.name = "init",
@@ -376,8 +379,8 @@ const Command COMMANDS[] = {
      .arguments = "list | describe NAME",
      .least = 1,
      .most = 2,
-     .summary = "the feature views that were applied, and their marks",
-     .details = CATALOGUE_DETAILS,
+     .summary = "the feature views that were applied",
+     .details = VIEWS_DETAILS,
      .options = CATALOGUE_OPTIONS,
      .examples = VIEWS_EXAMPLES,
      .choices = CATALOGUE_ACTIONS,
