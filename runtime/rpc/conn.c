@@ -479,12 +479,12 @@ static size_t answer_frames(Conn *conn, Slice bytes)
   return used;
 }
 
-// Answers what it can of `bytes` in one snapshot and mostly one write. Returns the bytes used up.
+// Answers what it can of `bytes` in one snapshot and mostly one write; loop->now is now. Returns the
+// bytes used up.
 static size_t answer(Conn *conn, Slice bytes)
 {
   ServerLoop *loop = conn->loop;
   assert(loop->reply.size == 0 && !conn->waiting_turn);
-  loop->now = clock_monotonic_ns();
   call_batch_begin(loop->context);
   size_t used = answer_frames(conn, bytes);
   call_batch_end(loop->context);
@@ -541,6 +541,7 @@ static void drop_front(Buf *buf, size_t used)
 static void answer_input(Conn *conn)
 {
   leave_turns(conn);
+  conn->loop->now = clock_monotonic_ns();
   drop_front(&conn->input, answer(conn, buf_slice(&conn->input)));
   update_reading(conn);
 }
@@ -594,7 +595,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
     if (conn->state == CONN_OPEN) {
       conn->active = uv_now(&conn->loop->uv);
     }
-    conn->received = clock_monotonic_ns();
+    conn->loop->now = conn->received = clock_monotonic_ns();
     counter_add(&conn->loop->metrics->counters.received, (uint64_t)count);
     on_bytes(conn, room->base, (size_t)count);
   }
