@@ -70,6 +70,25 @@ describe('push', function()
     assert.same({ 0.25 }, rates(1))
   end)
 
+  it('is never missed while rows go from the log to the store', function()
+    start('--threads', '2')
+    local reader = server:connect()
+    local began, round = uv.hrtime(), 0
+    while uv.hrtime() - began < 1.5e9 do  -- several times the pace of applying
+      round = round + 1
+      local rows = {}
+      for id = 1, 20 do
+        rows[id] = { driver_id = id, event_time = NOW + round, rate = round }
+      end
+      assert.equal(20, assert(push(rows)).written)
+      local answer = assert(reader:call('get_online_features', {
+        features = { 'rates:rate' }, entities = { driver_id = { 1, 7, 20 } }, now = NOW + HOUR,
+      }))
+      assert.same({ { round }, { round }, { round } }, answer.rows)
+    end
+    reader:close()
+  end)
+
   it('takes the place of what is offline and gives way to it by the same rule', function()
     p:set_rows({ '1,2024-12-01T00:00:00Z,2024-12-01T00:00:00Z,0.1,1,a',
       '2,2024-12-03T00:00:00Z,2024-12-03T00:00:00Z,0.2,1,b' })
