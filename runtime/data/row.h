@@ -10,8 +10,7 @@
 //   16  i64  created time, TIME_NULL when there is none
 //   24  u64  arrival: position in the file, or the log's sequence
 //   32  offsets: count + 1 of u16 (u32 with ROW_WIDE), from the start of the values; the last one
-//   is
-//       the size of the values
+//       is the size of the values
 //       values: msgpack, one after the other; a null is nil (0xc0)
 //       errors: with ROW_ERRORS (count + 7) / 8 bytes, bit set: the value is nil because its
 //       transform failed

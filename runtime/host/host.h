@@ -37,5 +37,5 @@ bool host_plan(Slice current, Slice declared, HostPlan *out, Arena *arena, Error
 
 // Runs a Lua script, or the REPL when `script` is NULL, in an ordinary state with all libraries and
 // `require 'tidemark'`. Arguments go to `...` and `arg`. Returns the process's exit status; errors
-// are printed with a traceback. `lua_path`: load our Lua from this folder instead of the binary.
+// are printed with a traceback.
 int host_run(const char *script, char **arguments, size_t count);

@@ -2,9 +2,8 @@
 // Finds where times stand among the ascending times of their groups. This is the step that a join
 // does once per feature row, so it is made to touch little memory:
 //
-//   coarse   every time once more in 31 bits, sixteen to a cache line: what remains of a search is
-//   a
-//            count over at most sixteen of them, without a branch
+//   coarse   every time once more in 31 bits, sixteen to a cache line: what remains of a search
+//            is a count over at most sixteen of them, without a branch
 //   cells    large groups also have a grid over the span of all times with the first place of each
 //            cell, so that the search begins a few rows from its end however many rows a key has
 //

@@ -18,8 +18,10 @@ typedef struct {
 
 // Columns of the table on the left that get a normal form on their way through: the time column.
 typedef struct {
-  const char *time_column;  // a timestamp, printed as RFC 3339 in text formats; NULL: none. Integer
-  TimeUnit time_unit;  // columns stay as they are, and Parquet and JSON on their way to Parquet.
+  // A timestamp, printed as RFC 3339 in text formats; NULL: none. Integer columns stay as they are,
+  // and so do those of Parquet and JSON on their way to Parquet.
+  const char *time_column;
+  TimeUnit time_unit;
 } Passthrough;
 
 // Writes the rows of `left` (NULL: none) in order, all its columns untouched whatever their type,

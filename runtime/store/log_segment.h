@@ -5,8 +5,8 @@
 //             8  u32    LOG_FORMAT
 //            12  u32    CRC-32C of the other 28 bytes
 //            16  u64    sequence of the first record
-//            24  u32    seed of the records' checksums: random, so that no pushed value looks like
-//            a record 28  u32    0
+//            24  u32    seed of the records' checksums: random, so no pushed value passes for one
+//            28  u32    0
 //   records, one after the other:
 //             0  u32    CRC-32C, from the seed on, of everything that follows in the record
 //             4  u32    size of the payload
