@@ -88,11 +88,14 @@ static bool read_options(const Args *args, ServerOptions *options, Error *err)
 // Applies what a crash has left in the log, so that the first request sees it, and keeps the log
 // for what is pushed. Without a store yet, or while another process has the log, that comes with
 // the first push.
-static bool open_writer(Engine *engine, Error *err)
+static bool open_writer(const Args *args, Engine *engine, Error *err)
 {
   Error failure = {0};
-  if (engine_writer(engine, &failure) || failure.code == ERR_NOT_FOUND
-      || failure.code == ERR_UNAVAILABLE) {
+  if (engine_writer(engine, &failure)) {
+    return true;
+  }
+  if (failure.code == ERR_NOT_FOUND || failure.code == ERR_UNAVAILABLE) {
+    print_note(args, "note: %s", failure.message);
     return true;
   }
   *err = failure;
@@ -110,7 +113,7 @@ bool cmd_serve_run(Args *args, Error *err)
     return false;
   }
   signal(SIGPIPE, SIG_IGN);  // a peer that went away ends its connection, not the server
-  bool good = open_writer(engine, err) && server_run(engine, &options, err);
+  bool good = open_writer(args, engine, err) && server_run(engine, &options, err);
   engine_close(engine);
   if (good) {
     print_note(args, "stopped");
