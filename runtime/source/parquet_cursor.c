@@ -1,6 +1,7 @@
 #include "source/parquet_cursor.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -23,12 +24,14 @@ typedef enum {
   CONVERT_FLOAT32_FLOAT64,
   CONVERT_FLOAT64_FLOAT32,
   CONVERT_DATE,
-  CONVERT_TIME_S,
   CONVERT_TIME_MS,
   CONVERT_TIME_US,
-  CONVERT_UNIT_US,  // an integer whose unit the source names: the ends of its range are no
-                    // infinities
   CONVERT_TIME_NS,
+  CONVERT_UNIT_S,  // integers whose unit the source names: the ends of their range are no
+                   // infinities
+  CONVERT_UNIT_MS,
+  CONVERT_UNIT_US,
+  CONVERT_UNIT_NS,
   CONVERT_TEXT,
   CONVERT_BYTES,
 } Conversion;
@@ -94,17 +97,27 @@ static Conversion time_from_unit(TimeUnit unit)
 {
   switch (unit) {
   case UNIT_S:
-    return CONVERT_TIME_S;
+    return CONVERT_UNIT_S;
   case UNIT_MS:
-    return CONVERT_TIME_MS;
+    return CONVERT_UNIT_MS;
   case UNIT_US:
     return CONVERT_UNIT_US;
   case UNIT_NS:
-    return CONVERT_TIME_NS;
+    return CONVERT_UNIT_NS;
   case UNIT_NONE:
     break;
   }
   return CONVERT_NONE;
+}
+
+static bool is_time(Conversion conversion)
+{
+  return conversion >= CONVERT_DATE && conversion <= CONVERT_UNIT_NS;
+}
+
+static bool has_unit(Conversion conversion)
+{
+  return conversion >= CONVERT_UNIT_S && conversion <= CONVERT_UNIT_NS;
 }
 
 static Conversion find_conversion(const ParquetColumn *column, const ReaderColumn *wanted)
@@ -248,12 +261,17 @@ static bool bad_value(const ParquetCursor *cursor, const CursorColumn *column, s
   char shown[TEXT_FLOAT_SIZE] = "";
   char name[TYPE_TEXT_SIZE];
   const char *got = "a time outside what 64-bit microseconds hold";
+  const ParquetPages *pages = &column->pages;
+  const uint8_t *from = pages->page.places ? pages->dictionary.fixed : pages->page.fixed;
   if (column->conversion == CONVERT_FLOAT64_FLOAT32) {
-    const ParquetPages *pages = &column->pages;
-    const uint8_t *from = pages->page.places ? pages->dictionary.fixed : pages->page.fixed;
     double wide;
     memcpy(&wide, from + (size_t)column->at[place] * sizeof(wide), sizeof(wide));
     text_print_float64(wide, shown);
+    got = shown;
+  } else if (has_unit(column->conversion)) {
+    int64_t value;
+    memcpy(&value, from + (size_t)column->at[place] * sizeof(value), sizeof(value));
+    snprintf(shown, sizeof(shown), "%lld", (long long)value);
     got = shown;
   } else if (!column->width) {
     got = "a text that is not UTF-8";
@@ -305,8 +323,6 @@ static void convert_numbers(CursorColumn *column, const uint8_t *from, size_t co
     LOOP(uint32_t, uint32_t, value);
     break;
   case CONVERT_COPY8:
-  case CONVERT_TIME_US:
-  case CONVERT_UNIT_US:
     LOOP(uint64_t, uint64_t, value);
     break;
   case CONVERT_INT32_INT64:
@@ -327,9 +343,13 @@ static void convert_numbers(CursorColumn *column, const uint8_t *from, size_t co
   case CONVERT_DATE:
     LOOP(int32_t, int64_t, value);
     break;
-  case CONVERT_TIME_S:
   case CONVERT_TIME_MS:
+  case CONVERT_TIME_US:
   case CONVERT_TIME_NS:
+  case CONVERT_UNIT_S:
+  case CONVERT_UNIT_MS:
+  case CONVERT_UNIT_US:
+  case CONVERT_UNIT_NS:
     LOOP(int64_t, int64_t, value);
     break;
   default:
@@ -337,32 +357,41 @@ static void convert_numbers(CursorColumn *column, const uint8_t *from, size_t co
   }
 }
 
-static bool to_time(Conversion conversion, int64_t value, Time *time)
+static TimeUnit unit_of(Conversion conversion)
 {
   switch (conversion) {
-  case CONVERT_DATE:
-    return !__builtin_mul_overflow(value, US_PER_DAY, time);
-  case CONVERT_TIME_S:
-    return clock_from_unit(value, UNIT_S, time, NULL);
+  case CONVERT_UNIT_S:
+    return UNIT_S;
   case CONVERT_TIME_MS:
-    return clock_from_unit(value, UNIT_MS, time, NULL);
-  case CONVERT_UNIT_US:
-    return clock_from_unit(value, UNIT_US, time, NULL);
+  case CONVERT_UNIT_MS:
+    return UNIT_MS;
   case CONVERT_TIME_NS:
-    return clock_from_unit(value, UNIT_NS, time, NULL);
+  case CONVERT_UNIT_NS:
+    return UNIT_NS;
   default:
-    *time = value;
-    // DuckDB and PostgreSQL write infinity as the two ends of the range.
-    return value != INT64_MIN && value != INT64_MAX && value != -INT64_MAX;
+    return UNIT_US;
   }
+}
+
+static bool to_time(Conversion conversion, int64_t value, Time *time)
+{
+  if (conversion == CONVERT_DATE) {
+    return !__builtin_mul_overflow(value, US_PER_DAY, time);
+  }
+  // DuckDB and PostgreSQL write infinity as the two ends of the range.
+  bool infinite = !has_unit(conversion) && (value == INT64_MAX || value <= -INT64_MAX);
+  if (conversion == CONVERT_TIME_US) {
+    *time = value;  // by far the most usual
+    return !infinite;
+  }
+  return !infinite && clock_from_unit(value, unit_of(conversion), time, NULL);
 }
 
 // Values that were copied as they are and have to be checked or scaled. Returns the row that cannot
 // be ours, `count` when all can.
 static size_t finish_numbers(CursorColumn *column, const uint8_t *from, size_t count)
 {
-  bool is_time = column->conversion >= CONVERT_DATE && column->conversion <= CONVERT_TIME_NS;
-  for (size_t i = 0; is_time && i < count; i++) {
+  for (size_t i = 0; is_time(column->conversion) && i < count; i++) {
     Time time;
     bool there = column->valid[i / 64] >> (i % 64) & 1;
     if (there && !to_time(column->conversion, (int64_t)column->values[i], &time)) {
@@ -468,7 +497,7 @@ bool parquet_cursor_outside(const ParquetCursor *cursor, size_t group, size_t pl
 {
   const CursorColumn *column = &cursor->columns[place];
   const ParquetChunk *chunk = &cursor->file->groups[group].chunks[column->place];
-  bool scaled = column->conversion >= CONVERT_TIME_S && column->conversion <= CONVERT_TIME_NS;
+  bool scaled = is_time(column->conversion) && column->conversion != CONVERT_DATE;
   if (!scaled || chunk->min.size != 8 || chunk->max.size != 8) {
     return false;
   }

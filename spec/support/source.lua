@@ -76,7 +76,7 @@ local Files = {}
 Files.__index = Files
 
 --- A fresh folder with a DuckDB whose relative paths start there.
----@param options? { threads?: integer, memory_limit?: integer }
+---@param options? { threads?: integer, memory_limit?: integer, reads_parquet?: boolean }
 function M.open(options)
   local place = workspace.new()
   local folder = place.folder
@@ -84,6 +84,7 @@ function M.open(options)
   local duck = C.tidemark_source_open(ffi.new('DuckOptions', {
     folder = folder, temp_folder = folder, threads = options and options.threads or 0,
     memory_limit = options and options.memory_limit or 0,
+    reads_parquet = options and options.reads_parquet or false,
   }), err)
   assert(duck ~= nil, failure(err))
   return setmetatable({ folder = folder, place = place, duck = duck }, Files)
