@@ -10,6 +10,7 @@
 #include "rpc/call.h"
 #include "rpc/client.h"
 #include "rpc/frame.h"
+#include "rpc/metrics.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -132,4 +133,36 @@ EXPORT bool tidemark_frame_params(const Frame *frame, Slice *map, Error *err);
 EXPORT bool tidemark_frame_params(const Frame *frame, Slice *map, Error *err)
 {
   return frame_params(frame, map, err);
+}
+
+// Histograms, for specs: what becomes of some values
+// ------------------------------------------------
+
+EXPORT void tidemark_histogram(const uint64_t *values, size_t count, HistogramSum *sum);
+EXPORT void tidemark_histogram(const uint64_t *values, size_t count, HistogramSum *sum)
+{
+  Histogram *histogram = mem_zalloc(1, sizeof(*histogram));
+  for (size_t i = 0; i < count; i++) {
+    histogram_add(histogram, values[i]);
+  }
+  histogram_sum(sum, histogram);
+  free(histogram);
+}
+
+EXPORT size_t tidemark_histogram_size(void);
+EXPORT size_t tidemark_histogram_size(void)
+{
+  return sizeof(HistogramSum);
+}
+
+EXPORT double tidemark_histogram_quantile(const HistogramSum *sum, double share);
+EXPORT double tidemark_histogram_quantile(const HistogramSum *sum, double share)
+{
+  return (double)histogram_quantile(sum, share);
+}
+
+EXPORT double tidemark_histogram_below(const HistogramSum *sum, unsigned power);
+EXPORT double tidemark_histogram_below(const HistogramSum *sum, unsigned power)
+{
+  return (double)histogram_below(sum, power);
 }
