@@ -29,6 +29,6 @@ typedef struct {
 // `left` has; one without columns appends nothing and is not asked. CSV columns are passed on as
 // the text they are; into a typed format with the narrowest type that holds every value of the
 // column with all its digits ("1.50" may become 1.5, but "007" stays text; see narrow.h). Relative
-// paths start where the Duck's do.
+// paths start where the Duck's do. The file of `left` itself is refused.
 bool write_file(Duck *duck, const char *path, const Table *left, const Passthrough *passthrough,
                 const Producer *producer, uint64_t *rows, Error *err);

@@ -158,6 +158,15 @@ describe('get-historical-features', function()
       assert.matches('rows.csv', message, 1, true)
     end)
 
+    it('the training set would take the place of the spine', function()
+      p = project.new({ rows = ROWS })
+      p:write('spine.csv', table.concat(GOOD, '\n') .. '\n')
+      local message = p:fails('get-historical-features', '--spine', p:path('spine.csv'), '-o',
+        p:path('data/../spine.csv'), '--features', 'rates:*')
+      assert.matches('it is the file that is read; name another', message, 1, true)
+      assert.equal(table.concat(GOOD, '\n') .. '\n', p:read('spine.csv'))
+    end)
+
     it('a value does not fit its type', function()
       p = project.new({ rows = { '1,2021-04-12,,0,1,x', '2,2021-04-12,,0,1.5,x' } })
       local message = refused({ GOOD[1], '1,2021-04-13', '2,2021-04-13' }, '--features', 'rates:*')
