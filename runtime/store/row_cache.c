@@ -11,8 +11,11 @@
 
 enum {
   WAYS = 8,
-  UNIT = 16,              // of the area; a place counts them, from 1
-  BYTES_PER_ENTRY = 160,  // of the area, for each entry of the index
+  UNIT = 16,            // of the area; a place counts them, from 1
+  INDEX_SHARE = 16,     // at most this part of the bytes is for the index
+  SETS_FIRST = 512,     // until it is known how large blocks are
+  SAMPLE = 1024,        // blocks that tell
+  DISPLACED_SHARE = 8,  // too many, when this part of the new entries puts out another one
   LINE = 64,
   FIRST_LINES = 3,      // of a block: enough for its header, its key and the row's own header
   PREFETCH_LINES = 20,  // of a row; the processor follows by itself then
@@ -60,6 +63,9 @@ typedef struct {
 struct RowCache {
   Set *sets;
   size_t set_count;
+  size_t set_most;
+  uint64_t added;      // entries, since the index was made
+  uint64_t displaced;  // by these
   uint8_t *area;
   uint64_t capacity;  // of the area, bytes
   uint64_t head;
@@ -97,9 +103,14 @@ static Slice block_row(const Block *block)
   return slice_of((const uint8_t *)(block + 1) + block->key_size, block->row_size);
 }
 
+static size_t set_number(uint64_t hash, size_t set_count)
+{
+  return (size_t)((__uint128_t)hash * set_count >> 64);
+}
+
 static Set *set_of(const RowCache *cache, uint64_t hash)
 {
-  return &cache->sets[(size_t)((__uint128_t)hash * cache->set_count >> 64)];
+  return &cache->sets[set_number(hash, cache->set_count)];
 }
 
 static int find_tag(const Set *set, uint64_t hash)
@@ -128,8 +139,9 @@ RowCache *row_cache_new(uint64_t bytes)
   bytes = bytes < ROW_CACHE_LEAST ? ROW_CACHE_LEAST : bytes;
   uint64_t most = (uint64_t)(UINT32_MAX - 1) * UNIT;
   bytes = bytes < most ? bytes : most;
-  cache->set_count = bytes / (BYTES_PER_ENTRY * WAYS) + 1;
-  cache->capacity = (bytes - cache->set_count * sizeof(Set)) / UNIT * UNIT;
+  cache->set_count = SETS_FIRST;
+  cache->set_most = bytes / INDEX_SHARE / sizeof(Set);
+  cache->capacity = (bytes - bytes / INDEX_SHARE) / UNIT * UNIT;
   cache->sets = pages_zalloc(cache->set_count, sizeof(Set));
   cache->area = pages_zalloc(cache->capacity, 1);
   cache->edge = cache->capacity;
@@ -352,6 +364,57 @@ static int choose_way(const RowCache *cache, const Set *set, uint64_t hash)
   return chosen;
 }
 
+// Finds the places of a stretch of blocks in the old index and puts them into the new one; what is
+// in neither was forgotten.
+static void move_entries(RowCache *cache, uint64_t from, uint64_t to, const Set *old,
+                         size_t old_count)
+{
+  for (uint64_t at = from; at < to;) {
+    const Block *block = (const Block *)(const void *)(cache->area + at);
+    uint32_t place = place_of(cache, block);
+    if (find_place(&old[set_number(block->hash, old_count)], place) >= 0) {
+      Set *set = set_of(cache, block->hash);
+      int way = choose_way(cache, set, block->hash);
+      set->tags[way] = (uint32_t)block->hash;
+      set->places[way] = place;
+    }
+    at += (uint64_t)block->units * UNIT;
+  }
+}
+
+static void resize_index(RowCache *cache, size_t set_count)
+{
+  Set *old = cache->sets;
+  size_t old_count = cache->set_count;
+  cache->sets = pages_zalloc(set_count, sizeof(Set));
+  cache->set_count = set_count;
+  cache->added = 0;
+  cache->displaced = 0;
+  move_entries(cache, cache->edge, cache->old_end, old, old_count);
+  move_entries(cache, 0, cache->head, old, old_count);
+  pages_free(old, old_count, sizeof(Set));
+}
+
+// An index of twice as many places as there will be blocks, and no more: the smaller it is, the
+// more of it stays near the processor. Its size follows from the first blocks; where later ones
+// turn out smaller, it grows.
+static void fit_index(RowCache *cache)
+{
+  size_t wanted = cache->set_count;
+  if (cache->set_count == SETS_FIRST && cache->added == SAMPLE) {
+    uint64_t mean = cache->stats.bytes / SAMPLE + 1;
+    wanted = 2 * cache->capacity / mean / WAYS;
+  } else if (cache->added > cache->set_count * WAYS) {
+    wanted = cache->displaced > cache->added / DISPLACED_SHARE ? 2 * cache->set_count : wanted;
+    cache->added = 0;
+    cache->displaced = 0;
+  }
+  wanted = wanted < cache->set_most ? wanted : cache->set_most;
+  if (wanted > cache->set_count) {
+    resize_index(cache, wanted);
+  }
+}
+
 // Whether a block already holds this: a row that takes the place of another one is greater by its
 // rank, which its header holds, so equal headers are the same row.
 static bool holds(const Block *block, Slice key, Slice row)
@@ -389,11 +452,14 @@ static void settle(RowCache *cache, const Pending *pending)
     fill(block, size, &pending->place, key, pending->row);
     Set *set = set_of(cache, pending->place.hash);
     int way = choose_way(cache, set, pending->place.hash);
+    cache->added++;
+    cache->displaced += set->places[way] && set->tags[way] != (uint32_t)pending->place.hash;
     set->tags[way] = (uint32_t)pending->place.hash;
     set->places[way] = place_of(cache, block);
   }
   block->version = version;
   block->snapshot = cache->snapshot;
+  fit_index(cache);
 }
 
 void row_cache_end(RowCache *cache)
