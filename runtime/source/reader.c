@@ -647,8 +647,7 @@ void reader_share_free(ReaderShare *share)
 bool reader_share_next(ReaderShare *share, Batch *batch, Error *err)
 {
   Reader *reader = share->reader;
-  *batch =
-      (Batch){.column_count = reader->count, .columns = reader->columns, .first_row = reader->rows};
+  *batch = (Batch){.column_count = reader->count, .columns = reader->columns};
   if (share->parquet) {
     batch->first_row = parquet_scan_rows(reader->parquet);
     return parquet_share_next(share->parquet, batch, err);
