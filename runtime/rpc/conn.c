@@ -479,8 +479,8 @@ static size_t answer_frames(Conn *conn, Slice bytes)
   return used;
 }
 
-// Answers what it can of `bytes` in one snapshot and mostly one write; loop->now is now. Returns the
-// bytes used up.
+// Answers what it can of `bytes` in one snapshot and mostly one write; loop->now is now. Returns
+// the bytes used up.
 static size_t answer(Conn *conn, Slice bytes)
 {
   ServerLoop *loop = conn->loop;

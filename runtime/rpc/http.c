@@ -160,11 +160,20 @@ static void respond_health(Peer *peer)
   respond_text(peer, 503, "Service Unavailable", "", text);
 }
 
+// What is asked for, without its query.
+static Slice path_of(const Peer *peer)
+{
+  if (!peer->url.data) {
+    return slice_text("");
+  }
+  Slice url = buf_slice(&peer->url);
+  const char *query = memchr(url.data, '?', url.size);
+  return query ? slice_of(url.data, (size_t)(query - url.data)) : url;
+}
+
 static void answer_request(Peer *peer)
 {
-  Slice url = buf_slice(&peer->url);
-  const char *query = memchr(url.data ? url.data : "", '?', url.size);
-  Slice path = query ? slice_of(url.data, (size_t)(query - url.data)) : url;
+  Slice path = path_of(peer);
   peer->complete = false;
   peer->since = uv_now(&peer->http->loop->uv);
   peer->last = peer->last || !http_should_keep_alive(&peer->parser);
