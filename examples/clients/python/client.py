@@ -11,8 +11,19 @@ import argparse
 import datetime
 import itertools
 import socket
+import sys
 
 import msgpack
+
+
+class ServerError(Exception):
+    """What the server answers: a stable code, a message, and details such as the place."""
+
+    def __init__(self, code, message, details):
+        where = details.get("where")
+        super().__init__(f"{where}: {message}" if where else message)
+        self.code = code
+        self.details = details
 
 
 class Client:
@@ -20,6 +31,8 @@ class Client:
 
     def __init__(self, address):
         host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise OSError(f'address "{address}": expected HOST:PORT')
         self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=10)
         self.unpacker = msgpack.Unpacker(raw=False)
         self.ids = itertools.count()
@@ -31,7 +44,7 @@ class Client:
             for _, answered, error, result in self.unpacker:
                 if answered == wanted:
                     if error:
-                        raise RuntimeError(f"{error[1]} (code {error[0]})")
+                        raise ServerError(*error)
                     return result
             data = self.socket.recv(65536)
             if not data:
@@ -99,7 +112,11 @@ def main():
         params["features"] = options.feature
     if options.now:
         params["now"] = parse_time(options.now)
-    print_table(params["entities"], Client(options.address).call("get_online_features", **params))
+    try:
+        answer = Client(options.address).call("get_online_features", **params)
+    except (ServerError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print_table(params["entities"], answer)
 
 
 if __name__ == "__main__":
