@@ -51,7 +51,7 @@ static void check_duck(Report *report, Engine *engine)
 {
   Error err = {0};
   Duck *duck = engine_duck(engine, &err);
-  if (duck) {
+  if (duck && duck_load(duck, &err)) {
     add(report, "duckdb", CHECK_OK, "%s", duck_version(duck));
   } else {
     add_error(report, "duckdb", CHECK_BAD, &err);

@@ -222,6 +222,7 @@ Duck *engine_duck(Engine *engine, Error *err)
         .folder = engine->project,
         .memory_limit = duck_memory(engine),
         .threads = engine->threads,
+        .lazy = true,
     };
     engine->duck = duck_open(&options, err);
   }

@@ -80,7 +80,7 @@ const char *duck_path(const Duck *duck, const char *path, Arena *arena)
   return arena_print(arena, "%s/%s", duck->folder, path);
 }
 
-bool duck_run(Duck *duck, const char *sql, Error *err)
+static bool run(Duck *duck, const char *sql, Error *err)
 {
   DuckResult result;
   bool ok = duck->api.query(duck->connection, sql, &result) == DUCK_SUCCESS;
@@ -89,6 +89,11 @@ bool duck_run(Duck *duck, const char *sql, Error *err)
   }
   duck->api.destroy_result(&result);
   return ok;
+}
+
+bool duck_run(Duck *duck, const char *sql, Error *err)
+{
+  return duck_load(duck, err) && run(duck, sql, err);
 }
 
 // Copies a chunk's text into values[rows * columns …].
@@ -138,7 +143,11 @@ bool duck_select(Duck *duck, const char *sql, const char ***values, size_t *rows
 
 bool duck_stream_open(DuckStream *stream, Duck *duck, const char *sql, Error *err)
 {
-  *stream = (DuckStream){.duck = duck};
+  *stream = (DuckStream){0};
+  if (!duck_load(duck, err)) {
+    return false;
+  }
+  stream->duck = duck;
   DuckApi *api = &duck->api;
   if (api->connect(duck->database, &stream->connection) != DUCK_SUCCESS) {
     return error_set(err, ERR_INTERNAL, "DuckDB gave no connection");
@@ -207,29 +216,29 @@ static bool set(Duck *duck, DuckConfig config, const char *name, const char *val
   return true;
 }
 
-static bool configure(Duck *duck, DuckConfig config, const DuckOptions *options, Error *err)
+static bool configure(Duck *duck, DuckConfig config, Error *err)
 {
   char memory[32];
-  uint64_t limit = options->memory_limit ? options->memory_limit : DEFAULT_MEMORY;
+  uint64_t limit = duck->memory_limit ? duck->memory_limit : DEFAULT_MEMORY;
   snprintf(memory, sizeof(memory), "%lluB", (unsigned long long)limit);
   char threads[16];
-  snprintf(threads, sizeof(threads), "%u", options->threads);
+  snprintf(threads, sizeof(threads), "%u", duck->threads);
 
   return set(duck, config, "memory_limit", memory, err)
-         && (options->threads == 0 || set(duck, config, "threads", threads, err))
+         && (duck->threads == 0 || set(duck, config, "threads", threads, err))
          && set(duck, config, "temp_directory", duck->temp_folder, err)
          && set(duck, config, "preserve_insertion_order", "true", err)
          && set(duck, config, "autoinstall_known_extensions", "false", err)
          && set(duck, config, "autoload_known_extensions", "false", err);
 }
 
-static bool open_database(Duck *duck, const DuckOptions *options, Error *err)
+static bool open_database(Duck *duck, Error *err)
 {
   DuckConfig config = NULL;
   if (duck->api.create_config(&config) != DUCK_SUCCESS) {
     return error_set(err, ERR_INTERNAL, "DuckDB gave no configuration");
   }
-  bool ok = configure(duck, config, options, err);
+  bool ok = configure(duck, config, err);
   char *message = NULL;
   if (ok && duck->api.open_ext(NULL, &duck->database, config, &message) != DUCK_SUCCESS) {
     ok = duck_failed(err, message);
@@ -241,25 +250,25 @@ static bool open_database(Duck *duck, const DuckOptions *options, Error *err)
   return ok;
 }
 
+static bool set_global(Duck *duck, const char *name, const char *value, Error *err)
+{
+  Buf sql = {0};
+  buf_print(&sql, "SET GLOBAL %s = ", name);
+  duck_put_text(&sql, value);
+  buf_put_byte(&sql, '\0');
+  bool ok = run(duck, (const char *)sql.data, err);
+  buf_deinit(&sql);
+  return ok;
+}
+
 // Settings that only a running database takes.
 static bool prepare_session(Duck *duck, Error *err)
 {
   if (duck->api.connect(duck->database, &duck->connection) != DUCK_SUCCESS) {
     return error_set(err, ERR_INTERNAL, "DuckDB gave no connection");
   }
-  if (!duck_run(duck, "SET GLOBAL TimeZone = 'UTC'", err)) {
-    return false;
-  }
-  if (!duck->folder) {
-    return true;
-  }
-  Buf sql = {0};
-  buf_print(&sql, "SET GLOBAL file_search_path = ");
-  duck_put_text(&sql, duck->folder);
-  buf_put_byte(&sql, '\0');
-  bool ok = duck_run(duck, (const char *)sql.data, err);
-  buf_deinit(&sql);
-  return ok;
+  return set_global(duck, "TimeZone", "UTC", err)
+         && (!duck->folder || set_global(duck, "file_search_path", duck->folder, err));
 }
 
 static const char *system_temp_folder(void)
@@ -276,12 +285,28 @@ Duck *duck_open(const DuckOptions *options, Error *err)
       mem_strdup(options->temp_folder ? options->temp_folder : system_temp_folder());
   const char *parquet = getenv("TIDEMARK_PARQUET");
   duck->reads_parquet = options->reads_parquet || (parquet && strcmp(parquet, "duckdb") == 0);
-  if (!duck_api_load(&duck->api, options->library, err) || !open_database(duck, options, err)
-      || !prepare_session(duck, err) || !rows_register(duck, err)) {
+  duck->library = options->library ? mem_strdup(options->library) : NULL;
+  duck->memory_limit = options->memory_limit;
+  duck->threads = options->threads;
+  pthread_mutex_init(&duck->lock, NULL);
+  if (!options->lazy && !duck_load(duck, err)) {
     duck_close(duck);
     return NULL;
   }
   return duck;
+}
+
+bool duck_load(Duck *duck, Error *err)
+{
+  pthread_mutex_lock(&duck->lock);
+  bool ok = duck->loaded;
+  if (!ok) {
+    ok = duck_api_load(&duck->api, duck->library, err) && open_database(duck, err)
+         && prepare_session(duck, err) && rows_register(duck, err);
+    duck->loaded = ok;
+  }
+  pthread_mutex_unlock(&duck->lock);
+  return ok;
 }
 
 void duck_close(Duck *duck)
@@ -295,6 +320,8 @@ void duck_close(Duck *duck)
   if (duck->database) {
     duck->api.close(&duck->database);
   }
+  pthread_mutex_destroy(&duck->lock);
+  free(duck->library);
   free(duck->folder);
   free(duck->temp_folder);
   free(duck);

@@ -17,9 +17,12 @@ typedef struct {
   unsigned threads;         // 0: all
   bool reads_parquet;       // read all Parquet files through DuckDB, also those that we can read
                             // ourselves; so does $TIDEMARK_PARQUET=duckdb. For comparisons
+  bool lazy;                // load the library when something needs it: flat Parquet does not
 } DuckOptions;
 
-// A missing library is ERR_UNAVAILABLE and says how to get it.
+// A missing library is ERR_UNAVAILABLE and says how to get it: here, or with `lazy` where DuckDB is
+// first needed.
 Duck *duck_open(const DuckOptions *options, Error *err);
 void duck_close(Duck *duck);
-const char *duck_version(const Duck *duck);
+bool duck_load(Duck *duck, Error *err);      // now, if it was not yet; any thread
+const char *duck_version(const Duck *duck);  // of a loaded one

@@ -1,6 +1,8 @@
 #pragma once
 // What the files of source/ share about an open DuckDB: connections, queries, streams of chunks.
 
+#include <pthread.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "source/duck.h"
@@ -10,6 +12,11 @@
 enum { DUCK_ROWS_MAX = 8 };  // tables of ours that SQL can read at one time
 
 struct Duck {
+  pthread_mutex_t lock;  // of loading
+  bool loaded;
+  char *library;  // the rest of the options, until it is loaded; NULL: to be searched
+  uint64_t memory_limit;
+  unsigned threads;
   DuckApi api;
   DuckDatabase database;
   DuckConnection connection;  // for short queries; streams have their own

@@ -91,6 +91,62 @@ struct ParquetCursor {
   uint32_t picked[BATCH_ROWS];
 };
 
+// --- Describing ---
+
+// What a stored column is to us, and what DuckDB calls it.
+static const struct {
+  ParquetPhysical physical;
+  ParquetLogical logical;
+  TypeKind kind;
+  const char *text;
+} DESCRIBED[] = {
+    {PARQUET_BOOLEAN, PARQUET_PLAIN_TYPE, TYPE_BOOL, "BOOLEAN"},
+    {PARQUET_INT32, PARQUET_PLAIN_TYPE, TYPE_INT32, "INTEGER"},
+    {PARQUET_INT64, PARQUET_PLAIN_TYPE, TYPE_INT64, "BIGINT"},
+    {PARQUET_INT64, PARQUET_SIGNED, TYPE_INT64, "BIGINT"},
+    {PARQUET_INT32, PARQUET_DATE, TYPE_TIMESTAMP, "DATE"},
+    {PARQUET_INT64, PARQUET_TIME_US, TYPE_TIMESTAMP, "TIMESTAMP"},
+    {PARQUET_FLOAT, PARQUET_PLAIN_TYPE, TYPE_FLOAT32, "FLOAT"},
+    {PARQUET_DOUBLE, PARQUET_PLAIN_TYPE, TYPE_FLOAT64, "DOUBLE"},
+    {PARQUET_BYTE_ARRAY, PARQUET_TEXT, TYPE_STRING, "VARCHAR"},
+};
+
+static bool describe_column(const ParquetColumn *column, TableColumn *described, Arena *arena)
+{
+  if (column->logical == PARQUET_TIME_US && !column->has_zone) {
+    return false;  // an old file; what it means is DuckDB's to say
+  }
+  for (size_t i = 0; column->name && i < sizeof(DESCRIBED) / sizeof(DESCRIBED[0]); i++) {
+    if (DESCRIBED[i].physical == column->physical && DESCRIBED[i].logical == column->logical) {
+      *described = (TableColumn){
+          .name = arena_text(arena, slice_text(column->name)),
+          .type_text = column->utc ? "TIMESTAMP WITH TIME ZONE" : DESCRIBED[i].text,
+          .type = {.kind = (uint8_t)DESCRIBED[i].kind},
+          .known = true,
+      };
+      return true;
+    }
+  }
+  return false;
+}
+
+bool parquet_describe(const char *path, TableColumn **columns, size_t *count, Arena *arena)
+{
+  ParquetFile file;
+  bool handled;
+  if (!parquet_open(&file, path, &handled, NULL) || !handled) {
+    return false;
+  }
+  *count = file.column_count;
+  *columns = arena_zalloc(arena, *count + 1, sizeof(**columns));
+  for (size_t i = 0; i < *count && handled; i++) {
+    handled = describe_column(&file.columns[i], &(*columns)[i], arena)
+              && parquet_find(&file, file.columns[i].name) == (int)i;
+  }
+  parquet_close(&file);
+  return handled;
+}
+
 // --- Opening ---
 
 static Conversion time_from_unit(TimeUnit unit)

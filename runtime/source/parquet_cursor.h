@@ -5,6 +5,10 @@
 #include "source/parquet_file.h"
 #include "source/reader.h"
 
+// Names and types of a file's columns, in order; text in the arena. False when the file cannot be
+// read, or has a column that is no flat value of ours.
+bool parquet_describe(const char *path, TableColumn **columns, size_t *count, Arena *arena);
+
 typedef struct ParquetCursor ParquetCursor;
 
 // NULL when some column is missing or needs a conversion that this reader does not do.

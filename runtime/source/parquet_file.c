@@ -24,6 +24,7 @@ typedef struct {
   int converted;  // -1: none
   int logical;    // field id of the union, 0: none
   int unit;       // of a timestamp: 1 ms, 2 us, 3 ns
+  bool utc;       // of a timestamp
   bool is_signed;
 } Element;
 
@@ -37,6 +38,8 @@ static void read_logical_detail(Thrift *thrift, Element *element)
         element->unit = unit.id;
         thrift_skip(thrift, unit.type);
       }
+    } else if (element->logical == 8 && field.id == 1) {
+      element->utc = thrift_bool(field);
     } else if (element->logical == 10 && field.id == 2) {
       element->is_signed = thrift_bool(field);
     } else {
@@ -170,6 +173,8 @@ static bool read_schema(ParquetFile *file, Thrift *thrift)
         .physical = (ParquetPhysical)element.physical,
         .logical = logical_of(&element),
         .optional = element.repetition == 1,
+        .has_zone = element.logical == 8,
+        .utc = element.utc,
     };
   }
   return !thrift->bad && nested == 0;

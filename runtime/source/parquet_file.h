@@ -41,6 +41,8 @@ typedef struct {
   ParquetPhysical physical;
   ParquetLogical logical;
   bool optional;
+  bool has_zone;  // timestamps: the file says whether they are UTC instants,
+  bool utc;       // and they are
 } ParquetColumn;
 
 // One column of one row group.

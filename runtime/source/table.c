@@ -9,6 +9,7 @@
 #include "source/csv.h"
 #include "source/duck_inner.h"
 #include "source/packed.h"
+#include "source/parquet_cursor.h"
 
 // Formats and types
 // -----------------------------------------------------------------------------------
@@ -594,6 +595,15 @@ static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns,
   return true;
 }
 
+// One flat Parquet file says itself what it has: DuckDB need not be loaded for it.
+static bool parquet_knows(const TableFiles *files, const Duck *duck, TableColumn **columns,
+                          size_t *count, Arena *arena)
+{
+  return !files->sql && files->format == FORMAT_PARQUET && files->count == 1
+         && !files->partition_count && !duck->reads_parquet
+         && parquet_describe(files->paths[0], columns, count, arena);
+}
+
 // Appends the partition columns to what the files themselves have.
 static void add_partitions(const TableFiles *files, TableColumn **columns, size_t *count,
                            Arena *arena)
@@ -617,7 +627,8 @@ bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, s
   bool csv = !files->sql && files->format == FORMAT_CSV;
   bool packed = !files->sql && files->format == FORMAT_PACKED;
   if (!csv && !packed) {
-    return describe(files, duck, columns, count, arena, err);
+    return parquet_knows(files, duck, columns, count, arena)
+           || describe(files, duck, columns, count, arena, err);
   }
   bool ok = csv ? csv_describe(files, columns, count, arena, err)
                 : packed_describe(files, columns, count, arena, err);
