@@ -7,9 +7,10 @@
 #include "cli/grid.h"
 
 void print_grid(const Grid *grid, Format format, Buf *out);
-void print_grid_table(const Grid *grid, Buf *out);  // aligned, numbers to the right
-void print_grid_json(const Grid *grid, Buf *out);   // an array of objects, one per line
-void print_grid_csv(const Grid *grid, Buf *out);    // RFC 4180 with lines ended by LF
+// Aligned, numbers to the right; a line per cell where stdout is a terminal that is too narrow.
+void print_grid_table(const Grid *grid, Buf *out);
+void print_grid_json(const Grid *grid, Buf *out);  // an array of objects, one per line
+void print_grid_csv(const Grid *grid, Buf *out);   // RFC 4180 with lines ended by LF
 
 // A map about one thing: its plain fields first, then each list of records as a grid of its own.
 void print_record(MpReader record, Buf *out, Arena *arena);

@@ -1,3 +1,6 @@
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include "cli/print.h"
 #include "cli/result.h"
 
@@ -123,6 +126,54 @@ static Grid readable(const Grid *grid, Arena *arena)
   return out;
 }
 
+// Columns of the terminal that results go to; 0 where they go to a file or another program.
+static size_t terminal_width(void)
+{
+  struct winsize size;
+  bool known = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+  return known ? size.ws_col : 0;
+}
+
+static bool is_too_wide(const Layout *layout, size_t columns)
+{
+  size_t terminal = terminal_width();
+  size_t width = 0;
+  for (size_t i = 0; i < columns; i++) {
+    width += layout->widths[i] + (i ? 2 : 0);
+  }
+  return terminal && width > terminal;
+}
+
+static void print_lines_of_cells(const Grid *grid, const Layout *layout, Buf *out)
+{
+  size_t columns = grid->column_count;
+  for (size_t i = 0; i < columns; i++) {
+    put_cell(slice_text(grid->columns[i].name), layout->widths[i], layout->right[i],
+             i + 1 == columns, out);
+  }
+  for (size_t i = 0; i < grid->row_count * columns; i++) {
+    size_t column = i % columns;
+    put_cell(layout->texts[i], layout->widths[column], layout->right[column], column + 1 == columns,
+             out);
+  }
+}
+
+// Lines that a terminal breaks cannot be read: a line for each cell instead, rows apart.
+static void print_cells_below_each_other(const Grid *grid, const Layout *layout, Buf *out)
+{
+  size_t width = 0;
+  for (size_t i = 0; i < grid->column_count; i++) {
+    size_t name = text_width(slice_text(grid->columns[i].name));
+    width = name > width ? name : width;
+  }
+  for (size_t i = 0; i < grid->row_count * grid->column_count; i++) {
+    size_t column = i % grid->column_count;
+    buf_print(out, i && column == 0 ? "\n" : "");
+    put_cell(slice_text(grid->columns[column].name), width, false, false, out);
+    put_cell(layout->texts[i], text_width(layout->texts[i]), false, true, out);
+  }
+}
+
 void print_grid_table(const Grid *wanted, Buf *out)
 {
   Arena arena = {0};
@@ -138,14 +189,10 @@ void print_grid_table(const Grid *wanted, Buf *out)
     layout.widths[i] = text_width(slice_text(grid.columns[i].name));
   }
   lay_out(&grid, &layout, &bytes, &arena);
-  for (size_t i = 0; i < columns; i++) {
-    put_cell(slice_text(grid.columns[i].name), layout.widths[i], layout.right[i], i + 1 == columns,
-             out);
-  }
-  for (size_t i = 0; i < grid.row_count * columns; i++) {
-    size_t column = i % columns;
-    put_cell(layout.texts[i], layout.widths[column], layout.right[column], column + 1 == columns,
-             out);
+  if (is_too_wide(&layout, columns)) {
+    print_cells_below_each_other(&grid, &layout, out);
+  } else {
+    print_lines_of_cells(&grid, &layout, out);
   }
   buf_deinit(&bytes);
   arena_deinit(&arena);

@@ -184,6 +184,25 @@ describe('shell completion', function()
   end)
 end)
 
+describe('a table on a terminal', function()
+  it('is turned into lines of one cell where the terminal is too narrow', function()
+    local space = workspace.new()
+    finally(function()
+      space:remove()
+    end)
+    local folder = space:path('mine')
+    cli.must({ 'init', folder })
+    cli.must({ '-C', folder, 'apply' })
+    local function show(columns)
+      local result = shell(("script -qec 'stty cols %d; %s -C %s sources list' /dev/null")
+        :format(columns, process.TIDEMARK, folder))
+      return (result.stdout:gsub('\r', ''))
+    end
+    assert.matches('^name +at +path +event_time +created_time\n', show(200))
+    assert.matches('^name +driver_stats\nat +definitions/driver.lua:%d+\npath +data/', show(40))
+  end)
+end)
+
 describe('tidemark init', function()
   local space
 
