@@ -157,6 +157,7 @@ class Bench:
             finally:
                 for peer in peers:
                     peer.stop()
+        servers.forget_project()
 
 
 def version(*command):

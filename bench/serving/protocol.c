@@ -107,7 +107,7 @@ static void ours_answer(Buf *out, const Request *request)
   }
 }
 
-// Rows as columns; the time of a row is that of its arrival.
+// Rows as columns. All have one event time, so the later arrival wins.
 static void push_request(Buf *out, const Request *request)
 {
   const Shape *shape = request->shape;
@@ -116,7 +116,9 @@ static void push_request(Buf *out, const Request *request)
   put_uint32(out, request->number);
   put_text(out, "push");
   put_array(out, 1);
-  buf_put_byte(out, 0x82);
+  buf_put_byte(out, 0x83);
+  put_text(out, "now");
+  buf_put(out, "\xcf\x00\x06\x47\x48\x46\x20\x40\x00", 9);  // 2026-01-01, for all rows
   put_text(out, "view");
   put_text(out, shape->name);
   put_text(out, "rows");

@@ -241,3 +241,8 @@ def prepare_project(binary, shapes):
     shutil.rmtree(os.path.join(PROJECT, "data"))
     with open(done, "w", encoding="utf-8") as file:
         json.dump(wanted, file)
+
+
+def forget_project():
+    """The next run makes it anew: rows were pushed into it."""
+    os.remove(os.path.join(PROJECT, "done.json"))
