@@ -275,8 +275,14 @@ static bool read_mark(ViewLoad *load, Error *err)
 
 static void set_rule(ViewLoad *load, const MaterializeRequest *request)
 {
-  load->rule =
-      (LatestRule){.start = request->start, .end = request->end, .created_from = TIME_MAX};
+  load->rule = (LatestRule){
+      .start = request->start,
+      .end = request->end,
+      .created_from = TIME_MAX,
+      .known_matters = load->view->as_known || load->view->delay > 0,
+      .delay = load->view->delay,
+      .strict = load->view->strict,
+  };
   load->incremental = request->incremental;
   if (request->incremental) {
     load->rule.start = load->has_mark ? load->mark.materialized_to : TIME_MIN;

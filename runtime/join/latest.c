@@ -68,6 +68,16 @@ static Time created_of(const Block *block, size_t row)
   return block->created_times ? block->created_times[row] : TIME_NULL;
 }
 
+// When a row begins to count; TIME_NULL: never.
+static Time place_of(const LatestRule *rule, Time event, Time created)
+{
+  if (!rule->known_matters || event == TIME_NULL) {
+    return event;
+  }
+  Time known = created != TIME_NULL ? created : clock_add_bounded(event, rule->delay);
+  return known > event ? known - rule->strict : event;
+}
+
 // Counts a row and says whether it takes part. A row below the interval does when it has a created
 // time and that is not before the newest that is known already: rows of one created time may arrive
 // one after the other, and where that is only a date they do.
@@ -75,7 +85,8 @@ static bool takes_part(const LatestRule *rule, LatestCounts *counts, uint32_t ke
                        Time created)
 {
   counts->read++;
-  if (event != TIME_NULL && event < rule->end && created > counts->created_to) {
+  Time place = place_of(rule, event, created);
+  if (place != TIME_NULL && place < rule->end && created > counts->created_to) {
     counts->created_to = created;
   }
   if (key == KEY_NONE || event == TIME_NULL) {
@@ -83,9 +94,9 @@ static bool takes_part(const LatestRule *rule, LatestCounts *counts, uint32_t ke
     counts->null_time += key != KEY_NONE;
     return false;
   }
-  bool late = event < rule->start && created != TIME_NULL && created >= rule->created_from
+  bool late = place < rule->start && created != TIME_NULL && created >= rule->created_from
               && rule->created_from != TIME_MAX;
-  bool inside = event < rule->end && (event >= rule->start || late);
+  bool inside = place < rule->end && (place >= rule->start || late);
   counts->inside += inside;
   counts->late += inside && late;
   return inside;

@@ -8,8 +8,12 @@
 typedef struct {
   Time start;  // event times in [start, end) take part,
   Time end;
-  Time created_from;  // and earlier ones that were created then or later; TIME_MAX: none;
-                      // TIME_NULL: all that have a created time
+  Time created_from;   // and earlier ones that were created then or later; TIME_MAX: none;
+                       // TIME_NULL: all that have a created time
+  bool known_matters;  // a row has its place in time where it was known, if that is later than its
+  int64_t delay;       // event: at its created time, or the event time + delay without one. It must
+                       // not hide an older row that is all there is to know until then.
+  bool strict;         // bound '<': at T only events before T count, but all that is known at T
 } LatestRule;
 
 typedef struct {

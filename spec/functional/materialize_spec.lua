@@ -103,6 +103,18 @@ describe('materialize', function()
     assert.same({ '1', '9' }, trips(p, '1,2'))
   end)
 
+  it('hides no row behind one that is not known yet', function()
+    p = project.new({ rows = { '1,2021-04-12T10:00:00Z,,0.5,1,', '1,2021-04-12T11:55:00Z,,0.5,2,' },
+      definition = blueprints.driver({ view = { delay = '10m' } }) })
+    local function served(time)
+      return p:online('driver_id=1', '--now', time)[1].trips
+    end
+    p:materialize_incremental('2021-04-12T12:00:00Z')
+    assert.equal('1', served('2021-04-12T12:00:00Z'))
+    p:materialize_incremental('2021-04-12T12:05:00.000001Z')
+    assert.equal('2', served('2021-04-12T12:05:00Z'))
+  end)
+
   it('takes what the source says now where a row was changed, wherever it stands', function()
     p = project.new({ rows = ROWS })
     p:materialize('2021-04-10', '2021-04-13')

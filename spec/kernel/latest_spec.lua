@@ -11,7 +11,12 @@ typedef struct {
   const uint8_t *deleted;
   uint64_t first_arrival;
 } LatestBlock;
-typedef struct { int64_t start, end, created_from; } LatestRule;
+typedef struct {
+  int64_t start, end, created_from;
+  bool known_matters;
+  int64_t delay;
+  bool strict;
+} LatestRule;
 typedef struct {
   uint64_t read, inside, late, null_key, null_time;
   int64_t created_to;
@@ -78,6 +83,9 @@ local function stream(rows, interval)
     start = interval.from,
     ['end'] = interval.to,
     created_from = interval.created_from or oracle.TIME_MAX,
+    known_matters = interval.known_matters or false,
+    delay = interval.delay or 0,
+    strict = interval.strict or false,
   })
   local latest = ffi.gc(C.tidemark_latest_new(rule), C.tidemark_latest_free)
   local blocks, first = {}, 1
@@ -150,6 +158,7 @@ describe('the newest row per key', function()
         to = draw(),
         created_from = random.once_in(2) and (random.once_in(4) and oracle.TIME_NULL or draw())
           or nil,
+        known_matters = random.once_in(2),
       }
       local latest = stream(rows, interval)
       local newest, counts, created_to = oracle.latest(rows, interval)
@@ -185,5 +194,25 @@ describe('the newest row per key', function()
       { read = 4, inside = 2, late = 2, null_key = 0, null_time = 0, created_to = '31LL' },
       counted(latest)
     )
+  end)
+
+  it('takes rows when they become known where that matters', function()
+    local rows = {
+      { key = 0, event = time(5), arrival = 0, deleted = false },
+      { key = 0, event = time(15), arrival = 1, deleted = false },
+      { key = 1, event = time(5), created = time(20), arrival = 2, deleted = false },
+    }
+    local function winners(from, to, strict)
+      local positions = {}
+      local latest = stream(rows, { from = time(from), to = time(to), known_matters = true,
+        delay = 10, strict = strict })
+      for key, row in pairs(found(latest)) do
+        positions[key] = row.arrival
+      end
+      return positions
+    end
+    assert.same({ [0] = 0 }, winners(10, 20))
+    assert.same({ [0] = 1, [1] = 2 }, winners(20, 30))
+    assert.same({ [0] = 0, [1] = 2 }, winners(10, 20, true))
   end)
 end)

@@ -136,6 +136,7 @@ end
 ---@field from integer  event times from here on,
 ---@field to integer  and before this
 ---@field created_from? integer  and earlier ones created then or later; nil: none
+---@field known_matters? boolean  a row has its place in time where it was created, if that is later
 
 --- The newest row of each key in an interval (rule 9), by key, with counts.
 ---@param rows oracle.Row[]
@@ -148,7 +149,11 @@ function M.latest(rows, interval)
   local counts = { read = #rows, inside = 0, late = 0, null_key = 0, null_time = 0 }
   local created_to
   for _, row in ipairs(rows) do
-    local before_end = row.event ~= nil and row.event < interval.to
+    local place = row.event
+    if place and interval.known_matters and row.created and row.created > place then
+      place = row.created
+    end
+    local before_end = place ~= nil and place < interval.to
     if before_end and row.created and (not created_to or row.created > created_to) then
       created_to = row.created
     end
@@ -157,7 +162,7 @@ function M.latest(rows, interval)
     elseif row.event == nil then
       counts.null_time = counts.null_time + 1
     elseif before_end then
-      local late = row.event < interval.from
+      local late = place < interval.from
       local wanted = not late
         or (row.created and interval.created_from and interval.created_from < M.TIME_MAX
           and row.created >= interval.created_from)
