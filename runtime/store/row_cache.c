@@ -11,11 +11,12 @@
 
 enum {
   WAYS = 8,
-  UNIT = 16,            // of the area; a place counts them, from 1
-  INDEX_SHARE = 16,     // at most this part of the bytes is for the index
-  SETS_FIRST = 512,     // until it is known how large blocks are
-  SAMPLE = 1024,        // blocks that tell
-  DISPLACED_SHARE = 8,  // too many, when this part of the new entries puts out another one
+  UNIT = 16,             // of the area; a place counts them, from 1
+  INDEX_SHARE = 16,      // at most this part of the bytes is for the index
+  SETS_FIRST = 512,      // until it is known how large blocks are
+  SAMPLE = 1024,         // blocks that tell
+  BYTES_PER_SEEN = 256,  // of the area, for each key that is remembered as missed
+  DISPLACED_SHARE = 8,   // too many, when this part of the new entries puts out another one
   LINE = 64,
   FIRST_LINES = 3,      // of a block: enough for its header, its key and the row's own header
   PREFETCH_LINES = 20,  // of a row; the processor follows by itself then
@@ -71,6 +72,9 @@ struct RowCache {
   uint64_t head;
   uint64_t edge;
   uint64_t old_end;
+
+  uint8_t *seen;  // by hash: a part of the hash of a key that was missed, 0 for none
+  size_t seen_count;
 
   DbRead *read;  // that is begun
   uint64_t snapshot;
@@ -145,6 +149,8 @@ RowCache *row_cache_new(uint64_t bytes)
   cache->sets = pages_zalloc(cache->set_count, sizeof(Set));
   cache->area = pages_zalloc(cache->capacity, 1);
   cache->edge = cache->capacity;
+  cache->seen_count = cache->capacity / BYTES_PER_SEEN;
+  cache->seen = pages_zalloc(cache->seen_count, 1);
   cache->views = mem_zalloc(VIEWS, sizeof(*cache->views));
   cache->pending = mem_alloc(ROW_CACHE_PENDING * sizeof(*cache->pending));
   cache->stats.capacity = cache->capacity;
@@ -164,6 +170,7 @@ void row_cache_free(RowCache *cache)
   buf_deinit(&cache->keys);
   pages_free(cache->sets, cache->set_count, sizeof(Set));
   pages_free(cache->area, cache->capacity, 1);
+  pages_free(cache->seen, cache->seen_count, 1);
   free(cache);
 }
 
@@ -415,11 +422,11 @@ static void fit_index(RowCache *cache)
   }
 }
 
-// Whether a block already holds this: a row that takes the place of another one is greater by its
-// rank, which its header holds, so equal headers are the same row.
-static bool holds(const Block *block, Slice key, Slice row)
+// Whether the block of a key already holds this: a row that takes the place of another one is
+// greater by its rank, which its header holds, so equal headers are the same row.
+static bool holds(const Block *block, Slice row)
 {
-  return block->row_size == row.size && slice_equal(block_key(block), key)
+  return block->row_size == row.size
          && (row.size == 0 || memcmp(block_row(block).data, row.data, ROW_HEADER) == 0);
 }
 
@@ -437,6 +444,17 @@ static void fill(Block *block, uint64_t size, const VersionPlace *place, Slice k
   }
 }
 
+// Whether a key may put out others: at once while there is room, then when it is missed for the
+// second time within a while. So rows that are asked for once do not pass through.
+static bool may_enter(RowCache *cache, uint64_t hash)
+{
+  uint8_t *seen = &cache->seen[(hash & UINT32_MAX) * cache->seen_count >> 32];
+  uint8_t part = (uint8_t)(hash >> 32) | 1;
+  bool again = *seen == part;
+  *seen = part;
+  return again || cache->old_end == 0;
+}
+
 static void settle(RowCache *cache, const Pending *pending)
 {
   uint32_t version;
@@ -445,7 +463,11 @@ static void settle(RowCache *cache, const Pending *pending)
     return;
   }
   Block *block = candidate_of(cache, pending->place.hash);
-  if (!block || !holds(block, key, pending->row)) {
+  bool known = block && slice_equal(block_key(block), key);
+  if (!known && !may_enter(cache, pending->place.hash)) {
+    return;
+  }
+  if (!known || !holds(block, pending->row)) {
     uint64_t size = sizeof(Block) + key.size + pending->row.size;
     size = (size + UNIT - 1) / UNIT * UNIT;
     block = make_room(cache, size);
