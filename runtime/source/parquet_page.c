@@ -279,9 +279,14 @@ static bool read_run_header(const uint8_t **at, const uint8_t *end, uint64_t *he
   return false;
 }
 
-// Decodes `count` numbers of `width` bits. False when the runs end too early.
+// Decodes `count` numbers of `width` bits. False when the runs end too early. Numbers of no bits,
+// the places in a dictionary of one value, are zeros whatever the runs; a packed one has no bytes.
 static bool read_runs(Slice bytes, unsigned width, uint32_t *to, size_t count)
 {
+  if (width == 0) {
+    memset(to, 0, count * sizeof(*to));
+    return true;
+  }
   const uint8_t *at = (const uint8_t *)bytes.data;
   const uint8_t *end = at + bytes.size;
   size_t value_bytes = (width + 7) / 8;
@@ -294,13 +299,13 @@ static bool read_runs(Slice bytes, unsigned width, uint32_t *to, size_t count)
     uint64_t length = header >> 1;
     if (header & 1) {
       if (length > (uint64_t)(end - at)) {
-        return width == 0 && length == 0;
+        return false;
       }
       uint64_t bytes_used = length * width;
       if (bytes_used > (uint64_t)(end - at)) {
         bytes_used = (uint64_t)(end - at);  // the last group may be cut
       }
-      uint64_t numbers = width ? bytes_used * 8 / width : length * 8;
+      uint64_t numbers = bytes_used * 8 / width;
       numbers = numbers < length * 8 ? numbers : length * 8;
       size_t taken = numbers < count - done ? (size_t)numbers : count - done;
       if (!taken) {
