@@ -372,6 +372,15 @@ static bool write_bytes(Writer *writer, const Producer *producer, Error *err)
 // Parquet
 // ---------------------------------------------------------------------------------------------
 
+// Rows of a row group: DuckDB holds one in memory, so it has fewer rows where there are many
+// columns.
+static size_t group_rows(const Writer *writer)
+{
+  enum { MOST = 122880, LEAST = 2048, GROUP_BYTES = 32 << 20, VALUE_BYTES = 16 };
+  size_t rows = GROUP_BYTES / VALUE_BYTES / (column_count(writer) + 1);
+  return rows > MOST ? MOST : rows < LEAST ? LEAST : rows;
+}
+
 static void put_copy(const Writer *writer, const Producer *producer, int number, Buf *sql)
 {
   buf_print(sql, "COPY (SELECT ");
@@ -384,7 +393,7 @@ static void put_copy(const Writer *writer, const Producer *producer, int number,
   }
   buf_print(sql, " FROM tidemark_rows(%d)) TO ", number);
   duck_put_text(sql, writer->temporary);
-  buf_print(sql, " (FORMAT parquet, COMPRESSION zstd)");
+  buf_print(sql, " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %zu)", group_rows(writer));
   buf_put_byte(sql, '\0');
 }
 
