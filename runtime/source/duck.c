@@ -1,7 +1,9 @@
 #include "source/duck.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "source/duck_inner.h"
@@ -218,6 +220,11 @@ static bool set(Duck *duck, DuckConfig config, const char *name, const char *val
 
 static bool configure(Duck *duck, DuckConfig config, Error *err)
 {
+  // A folder of its own: DuckDB's temporary files have the same names in every process. It makes
+  // the folder when it needs one, and removes it.
+  char spill[PATH_MAX];
+  snprintf(spill, sizeof(spill), "%s/tidemark-%ld-%p", duck->temp_folder, (long)getpid(),
+           (void *)duck);
   char memory[32];
   uint64_t limit = duck->memory_limit ? duck->memory_limit : DEFAULT_MEMORY;
   snprintf(memory, sizeof(memory), "%lluB", (unsigned long long)limit);
@@ -226,7 +233,7 @@ static bool configure(Duck *duck, DuckConfig config, Error *err)
 
   return set(duck, config, "memory_limit", memory, err)
          && (duck->threads == 0 || set(duck, config, "threads", threads, err))
-         && set(duck, config, "temp_directory", duck->temp_folder, err)
+         && set(duck, config, "temp_directory", spill, err)
          && set(duck, config, "preserve_insertion_order", "true", err)
          && set(duck, config, "autoinstall_known_extensions", "false", err)
          && set(duck, config, "autoload_known_extensions", "false", err);
