@@ -112,9 +112,9 @@ static bool put_text(Buf *out, Type type, const MpToken *token, Error *err)
 static bool put_scalar(Buf *out, Type type, const MpToken *token, Error *err)
 {
   Column column = {.type = type};
-  int64_t integer;
+  int64_t integer = 0;
   int32_t narrow;
-  double real;
+  double real = 0;
   float single;
   uint8_t flag;
   switch ((TypeKind)type.kind) {

@@ -202,8 +202,8 @@ static bool find_newest(const Writer *writer, Slice key, RowView *newest, bool *
 // A row of the block under way.
 typedef struct {
   PushRow pushed;
-  uint32_t number;
   RowView base;  // the newest row that readers know, if `found`
+  uint32_t number;
   bool found;
 } Candidate;
 

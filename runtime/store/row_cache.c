@@ -45,7 +45,7 @@ typedef struct {
   uint8_t used;  // since the edge last passed
   uint8_t unused;
 } Block;
-_Static_assert(sizeof(Block) == 2 * UNIT, "keys start on a unit");
+_Static_assert(sizeof(Block) == (size_t)2 * UNIT, "keys start on a unit");
 
 // Pages of counters of one view, looked up once per snapshot.
 typedef struct {

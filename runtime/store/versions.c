@@ -102,7 +102,7 @@ static bool get_page(const Db *db, MDB_txn *txn, Slice key, const uint8_t **coun
 
 static bool flush_page(DbWrite *write, Slice key, const uint64_t *bits, Error *err)
 {
-  const uint8_t *old;
+  const uint8_t *old = ZEROS;
   if (!get_page(write->db, write->txn, key, &old, err)) {
     return false;
   }
