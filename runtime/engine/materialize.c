@@ -2,10 +2,12 @@
 // of each key is the newest, then only those rows' features are read, encoded and put.
 #include "engine/materialize.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "data/key.h"
 #include "data/row.h"
 #include "engine/bad_rows.h"
@@ -29,6 +31,7 @@ typedef struct {
   ScanCounts scanned;
   LatestCounts counts;
   Loader loader;
+  pthread_mutex_t lock;  // of what threads put together: the newest rows, then the loader
 } ViewLoad;
 
 // --- First pass: the newest row of each key ---
@@ -55,10 +58,8 @@ typedef struct {
   size_t capacity;
 } Newest;
 
-static bool add_ranks(void *context, unsigned thread, const ScanBlock *block, Error *err)
+static bool add_ranks(Newest *newest, const ScanBlock *block, Error *err)
 {
-  (void)thread;
-  Newest *newest = context;
   if (key_set_count(newest->keys) + block->count >= KEY_NONE) {
     return error_set(err, ERR_LIMIT, "feature_view \"%s\" has more than %u entities",
                      newest->load->view->declared.name, KEY_NONE - 1);
@@ -71,6 +72,18 @@ static bool add_ranks(void *context, unsigned thread, const ScanBlock *block, Er
   latest_add(newest->latest, block->count, newest->numbers, block->event_times,
              block->created_times, block->deleted, block->first_row);
   return true;
+}
+
+// Threads decode their shares of the source at the same time, which is most of the work; what they
+// found goes into one table, block by block.
+static bool visit_ranks(void *context, unsigned thread, const ScanBlock *block, Error *err)
+{
+  (void)thread;
+  Newest *newest = context;
+  pthread_mutex_lock(&newest->load->lock);
+  bool ok = add_ranks(newest, block, err);
+  pthread_mutex_unlock(&newest->load->lock);
+  return ok;
 }
 
 static const Field **all_features(const View *view)
@@ -98,8 +111,8 @@ static bool find_winners(ViewLoad *load, Error *err)
       .view = view,
       .parts = SCAN_RANKS,
       .what = "finding the newest rows",
-      .threads = 1,
-      .visit = add_ranks,
+      .threads = parallel_threads(engine_threads(load->engine)),
+      .visit = visit_ranks,
       .context = &newest,
   };
   const Field **features = all_features(view);
@@ -173,10 +186,8 @@ typedef struct {
   uint64_t found;
 } Writing;
 
-static bool load_block(void *context, unsigned thread, const ScanBlock *block, Error *err)
+static bool load_block(Writing *writing, const ScanBlock *block, Error *err)
 {
-  (void)thread;
-  Writing *writing = context;
   uint64_t arrival = block->first_row;
   set_slots(&writing->builder, writing->load->view, block->features);
   for (size_t row = 0; row < block->count; row++) {
@@ -187,6 +198,16 @@ static bool load_block(void *context, unsigned thread, const ScanBlock *block, E
   }
   writing->found += block->count;
   return true;
+}
+
+static bool visit_block(void *context, unsigned thread, const ScanBlock *block, Error *err)
+{
+  (void)thread;
+  Writing *writing = context;
+  pthread_mutex_lock(&writing->load->lock);
+  bool ok = load_block(writing, block, err);
+  pthread_mutex_unlock(&writing->load->lock);
+  return ok;
 }
 
 static bool load_rows(ViewLoad *load, Error *err)
@@ -206,9 +227,9 @@ static bool load_rows(ViewLoad *load, Error *err)
       .features = features,
       .feature_count = view->feature_count,
       .what = "writing",
-      .threads = 1,
+      .threads = parallel_threads(engine_threads(load->engine)),
       .filter = {.wanted = load->winners.bits, .wanted_rows = load->winners.rows},
-      .visit = load_block,
+      .visit = visit_block,
       .context = &writing,
   };
   if (load->bad) {  // losers may still have bad values
@@ -401,7 +422,8 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
                      .view = views[i],
                      .db = engine_db(engine, false, err),
                      .snapshots = &snapshots,
-                     .bad = bad};
+                     .bad = bad,
+                     .lock = PTHREAD_MUTEX_INITIALIZER};
     load.loader = (Loader){.db = load.db};
     result->views[i].view = arena_text(arena, slice_text(views[i]->declared.name));
     ok = load_view(&load, request, &result->views[i], err);

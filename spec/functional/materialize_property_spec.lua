@@ -84,7 +84,9 @@ describe('materialize', function()
       number = number + 1
       local format = random.pick({ 'csv', 'parquet', 'msgpack' })
       local rows, now, finish = {}, 0, 0
-      grow(rows, now)
+      repeat -- a Parquet file has columns
+        grow(rows, now)
+      until #rows > 0
       put(rows, format)
       declare(number, format)
       for _ = 1, math.random(4) do
@@ -107,9 +109,9 @@ describe('materialize', function()
     random.each(20, function()
       number = number + 1
       local rows = {}
-      for _ = 1, 4 do
+      repeat
         grow(rows, 1)
-      end
+      until #rows > 20
       put(rows, 'parquet')
       declare(number, 'parquet')
       for _, from in ipairs(random.shuffle({ 0, 5, 10, 15 })) do
