@@ -26,21 +26,7 @@ local function module_name(path)
   return (path:gsub('%.lua$', ''):gsub('/init$', ''):gsub('/', '.'))
 end
 
-local ESCAPES = { ['\\'] = '\\\\', ['"'] = '\\"', ['?'] = '\\?' } -- \?: no trigraphs
-
---- One C string literal per line of text.
-local function c_literal(text)
-  local lines = {}
-  for line, ending in text:gmatch('([^\n]*)(\n?)') do
-    if line ~= '' or ending ~= '' then
-      local escaped = line:gsub('[\\"?]', ESCAPES):gsub('[^\32-\126]', function(char)
-        return ('\\%03o'):format(char:byte())
-      end)
-      lines[#lines + 1] = ('    "%s%s"'):format(escaped, ending ~= '' and '\\n' or '')
-    end
-  end
-  return #lines > 0 and table.concat(lines, '\n') or '    ""'
-end
+local c_literal = dofile(arg[0]:match('^(.*)/') .. '/literal.lua')
 
 local function read(path)
   local file = assert(io.open(path, 'rb'))
