@@ -7,8 +7,7 @@ local process = require 'spec.support.process'
 local projects = require 'spec.support.project'
 local servers = require 'spec.support.server'
 local tidemark = require 'tidemark'
-
-local pack = mpack.Packer()
+local wire = require 'spec.support.wire'
 
 local ROWS = {
   '1001,2021-04-12T07:00:00Z,2021-04-12T07:00:00Z,0.5,10,Paris',
@@ -17,84 +16,8 @@ local ROWS = {
 local NOW = '2021-04-13T00:00:00Z'
 local INVALID, NOT_FOUND, LIMIT, PROTOCOL = 3, 4, 10, 12
 
--- Bytes -------------------------------------------------------------------------------------------
-
-local Raw = {}
-Raw.__index = Raw
-
--- A socket without a protocol: bytes out, and what came back.
-local function open_raw(address)
-  local host, port = address:match('^%[?(.-)%]?:(%d+)$')
-  local self = setmetatable({ socket = uv.new_tcp(), chunks = {}, ended = false },
-    Raw)
-  local connected
-  self.socket:connect(host, tonumber(port), function(err)
-    assert(not err, err)
-    connected = true
-  end)
-  process.wait(function()
-    return connected
-  end, 'a connection')
-  self:read()
-  return self
-end
-
-function Raw:read()
-  self.socket:read_start(function(_, data)
-    if data then
-      self.chunks[#self.chunks + 1] = data
-    else
-      self.ended = true
-    end
-  end)
-end
-
-function Raw:write(bytes)
-  self.socket:write(bytes)
-end
-
-function Raw:close()
-  self.socket:close()
-  uv.run('nowait')
-end
-
--- What has come and was not taken by `answers`.
-function Raw:input()
-  self.chunks = { table.concat(self.chunks) }
-  return self.chunks[1]
-end
-
--- Waits for `count` answers: a list of { 1, id, error, result }.
-function Raw:answers(count)
-  local unpacker, answers = mpack.Unpacker(), {}
-  process.wait(function()
-    local input, position = self:input(), 1
-    while #answers < count and position <= #input do
-      local answer, at = unpacker(input, position)
-      position = at
-      answers[#answers + 1] = answer
-    end
-    self.chunks = { input:sub(position) }
-    return #answers == count or self.ended
-  end, count .. ' answers')
-  assert.equal(count, #answers)
-  return answers
-end
-
--- Waits for the server to close its side; returns what it sent before.
-function Raw:rest()
-  process.wait(function()
-    return self.ended
-  end, 'the end of the connection')
-  return self:input()
-end
-
-local function request(id, method, params)
-  return '\148\0' .. pack(id) .. pack(method) .. pack({ params or mpack.NIL })
-end
-
 local function online(id, ...)
-  return request(id, 'get_online_features',
+  return wire.request(id, 'get_online_features',
     { service = 'ranking', entities = { driver_id = { ... } }, now = NOW })
 end
 
@@ -123,7 +46,7 @@ describe('the wire', function()
   end)
 
   local function connect(to)
-    local raw = open_raw((to or server).address)
+    local raw = wire.open((to or server).address)
     opened[#opened + 1] = raw
     return raw
   end
@@ -138,7 +61,8 @@ describe('the wire', function()
 
   it('answers pipelined requests with their ids', function()
     local raw = connect()
-    raw:write(online(4294967295, 1001) .. online(7, 1002) .. request(0, 'no_such') .. online(3, 1))
+    raw:write(online(4294967295, 1001) .. online(7, 1002) .. wire.request(0, 'no_such')
+      .. online(3, 1))
     local by_id = {}
     for _, answer in ipairs(raw:answers(4)) do
       assert.equal(1, answer[1])
@@ -178,7 +102,7 @@ describe('the wire', function()
 
   it('does not answer notifications', function()
     local raw = connect()
-    raw:write('\147\2\166health\144' .. '\147\2\167no_such\144' .. request(9, 'health'))
+    raw:write('\147\2\166health\144' .. '\147\2\167no_such\144' .. wire.request(9, 'health'))
     assert.equal(9, raw:answers(1)[1][2])
     assert.equal('', raw:input())
   end)
@@ -212,7 +136,7 @@ describe('the wire', function()
       raw:write(bytes)
       assert.equal('', raw:rest())
     end
-    neighbour:write(request(1, 'health'))
+    neighbour:write(wire.request(1, 'health'))
     assert.equal('ok', neighbour:answers(1)[1][4].status)
   end)
 
@@ -245,12 +169,12 @@ describe('the wire', function()
   it('closes one connection too many, and no other', function()
     local small = start('--max-connections', '2')
     local first, second = connect(small), connect(small)
-    first:write(request(1, 'health'))
-    second:write(request(2, 'health'))
+    first:write(wire.request(1, 'health'))
+    second:write(wire.request(2, 'health'))
     first:answers(1)
     second:answers(1)
     assert.equal('', connect(small):rest())
-    first:write(request(3, 'health'))
+    first:write(wire.request(3, 'health'))
     assert.equal(3, first:answers(1)[1][2])
   end)
 
@@ -268,13 +192,13 @@ describe('the wire', function()
     end
     local bytes = {}
     for id = 1, 1000 do
-      bytes[id] = request(id, 'get_online_features',
+      bytes[id] = wire.request(id, 'get_online_features',
         { service = 'ranking', entities = { driver_id = ids }, include = { 'statuses' } })
     end
     raw:write(table.concat(bytes))
     -- The server is still there for others while some 20 MB would wait for this one.
     local neighbour = connect()
-    neighbour:write(request(1, 'health'))
+    neighbour:write(wire.request(1, 'health'))
     neighbour:answers(1)
     raw:read()
     for id, answer in ipairs(raw:answers(1000)) do
@@ -305,7 +229,7 @@ describe('the wire', function()
       for _ = 1, math.random(4) do
         bytes[math.random(#bytes)] = math.random(0, 255)
       end
-      local raw = open_raw(server.address)
+      local raw = wire.open(server.address)
       raw:write(string.char(unpack(bytes)))
       raw.socket:shutdown()
       process.wait(function()
