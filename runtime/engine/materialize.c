@@ -401,6 +401,21 @@ static bool choose_views(const Catalog *catalog, const MaterializeRequest *reque
   return true;
 }
 
+// What earlier views did stays done, so the error of a later one says which they are.
+static bool failed_after(const MaterializeResult *result, const char *view, Error *err)
+{
+  Buf done = {0};
+  for (size_t i = 0; i < result->view_count; i++) {
+    buf_print(&done, "%s%s", i ? ", " : "", result->views[i].view);
+  }
+  if (done.size) {
+    error_wrap(err, "feature_view \"%s\" (done before it: %.*s)", view,
+               (int)(done.size < 200 ? done.size : 200), (const char *)done.data);
+  }
+  buf_deinit(&done);
+  return false;
+}
+
 bool engine_materialize(Engine *engine, const MaterializeRequest *request,
                         MaterializeResult *result, Arena *arena, Error *err)
 {
@@ -426,7 +441,8 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
                      .lock = PTHREAD_MUTEX_INITIALIZER};
     load.loader = (Loader){.db = load.db};
     result->views[i].view = arena_text(arena, slice_text(views[i]->declared.name));
-    ok = load_view(&load, request, &result->views[i], err);
+    ok = load_view(&load, request, &result->views[i], err)
+         || failed_after(result, result->views[i].view, err);
     result->view_count += ok;
     winners_deinit(&load.winners);
     loader_deinit(&load.loader);
