@@ -130,6 +130,10 @@ const View *catalog_view(const Catalog *catalog, Slice name);
 const Service *catalog_service(const Catalog *catalog, Slice name);
 const Field *view_feature(const View *view, Slice name);  // in declared order: linear
 
+// The same, with the error that says so: `unknown feature_view "drivr", did you mean "driver"?`.
+const View *catalog_find_view(const Catalog *catalog, Slice name, Error *err);
+const Service *catalog_find_service(const Catalog *catalog, Slice name, Error *err);
+
 // The known name nearest to `name` (edit distance), NULL when nothing is near: "did you mean".
 const char *catalog_suggest(Slice name, const char *const *known, size_t count);
 

@@ -2,7 +2,9 @@
 // probably meant to be.
 
 #include <assert.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "data/catalog.h"
 
 // Longer names are not compared; nobody mistypes one letter of a name that long.
@@ -73,13 +75,33 @@ static bool unknown_name(Error *err, const char *what, Slice name, const char *n
                    nearest ? "\"?" : "");
 }
 
-static bool unknown_view(const Catalog *catalog, Slice name, Arena *arena, Error *err)
+const View *catalog_find_view(const Catalog *catalog, Slice name, Error *err)
 {
-  const char **names = arena_alloc(arena, catalog->view_count * sizeof(char *));
-  for (size_t i = 0; i < catalog->view_count; i++) {
-    names[i] = catalog->views[i].declared.name;
+  const View *view = catalog_view(catalog, name);
+  if (!view) {
+    const char **names = mem_zalloc(catalog->view_count, sizeof(*names));
+    for (size_t i = 0; i < catalog->view_count; i++) {
+      names[i] = catalog->views[i].declared.name;
+    }
+    unknown_name(err, "feature_view", name, catalog_suggest(name, names, catalog->view_count));
+    free(names);
   }
-  return unknown_name(err, "feature_view", name, catalog_suggest(name, names, catalog->view_count));
+  return view;
+}
+
+const Service *catalog_find_service(const Catalog *catalog, Slice name, Error *err)
+{
+  const Service *service = catalog_service(catalog, name);
+  if (!service) {
+    const char **names = mem_zalloc(catalog->service_count, sizeof(*names));
+    for (size_t i = 0; i < catalog->service_count; i++) {
+      names[i] = catalog->services[i].declared.name;
+    }
+    unknown_name(err, "feature_service", name,
+                 catalog_suggest(name, names, catalog->service_count));
+    free(names);
+  }
+  return service;
 }
 
 static bool unknown_feature(const View *view, Slice name, Arena *arena, Error *err)
@@ -141,9 +163,9 @@ bool catalog_reference(const Catalog *catalog, Slice text, ReferenceList *out, A
                      "view@role:feature or view:*",
                      shown(text), text.size ? text.data : "");
   }
-  const View *view = catalog_view(catalog, parts.view);
+  const View *view = catalog_find_view(catalog, parts.view, err);
   if (!view) {
-    return unknown_view(catalog, parts.view, arena, err);
+    return false;
   }
   Reference reference = {view, "", NULL};
   if (parts.role.size) {

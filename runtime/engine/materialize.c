@@ -358,23 +358,6 @@ static bool check_interval(const MaterializeRequest *request, Error *err)
                    start, end);
 }
 
-static bool find_view(const Catalog *catalog, Slice name, const View **view, Error *err)
-{
-  *view = catalog_view(catalog, name);
-  if (*view) {
-    return true;
-  }
-  const char **known = mem_zalloc(catalog->view_count, sizeof(*known));
-  for (size_t i = 0; i < catalog->view_count; i++) {
-    known[i] = catalog->views[i].declared.name;
-  }
-  const char *near = catalog_suggest(name, known, catalog->view_count);
-  error_set(err, ERR_NOT_FOUND, "unknown feature_view \"%.*s\"%s%s%s", (int)name.size, name.data,
-            near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-  free(known);
-  return false;
-}
-
 // The views to load: the named ones, or all that are kept online.
 static bool choose_views(const Catalog *catalog, const MaterializeRequest *request,
                          const View ***views, size_t *count, Arena *arena, Error *err)
@@ -382,8 +365,8 @@ static bool choose_views(const Catalog *catalog, const MaterializeRequest *reque
   *count = 0;
   *views = arena_zalloc(arena, request->view_count + catalog->view_count, sizeof(**views));
   for (size_t i = 0; i < request->view_count; i++) {
-    const View *view;
-    if (!find_view(catalog, request->views[i], &view, err)) {
+    const View *view = catalog_find_view(catalog, request->views[i], err);
+    if (!view) {
       return false;
     }
     if (!view->online) {

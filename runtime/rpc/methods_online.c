@@ -115,18 +115,6 @@ static void add_service_roles(const Service *service, RoleList *roles, Arena *ar
   }
 }
 
-static bool unknown_service(const Catalog *catalog, Slice name, Arena *arena, Error *err)
-{
-  const char **known = arena_alloc(arena, catalog->service_count * sizeof(*known) + 1);
-  for (size_t i = 0; i < catalog->service_count; i++) {
-    known[i] = catalog->services[i].declared.name;
-  }
-  const char *near = catalog_suggest(name, known, catalog->service_count);
-  error_set(err, ERR_NOT_FOUND, "unknown feature_service \"%.*s\"%s%s%s", quoted(name), name.data,
-            near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-  return error_at(err, "service");
-}
-
 static bool take_references(const Catalog *catalog, const ParamTexts *features,
                             ReferenceList *references, Arena *arena, Error *err)
 {
@@ -164,9 +152,9 @@ static OnlinePlan *resolve(Call *call, const GetOnlineFeaturesParams *params, Er
     return online_plan_new(catalog, references.items, references.count, roles.items, roles.count,
                            params->full_feature_names, err);
   }
-  const Service *service = catalog_service(catalog, params->service);
+  const Service *service = catalog_find_service(catalog, params->service, err);
   if (!service) {
-    unknown_service(catalog, params->service, call->arena, err);
+    error_at(err, "service");
     return NULL;
   }
   if (roles.count == 0) {

@@ -9,8 +9,6 @@
 #include "rpc/methods.h"
 #include "rpc/pack.h"
 
-enum { QUOTED = 64 };
-
 // A push under way, with what its answer needs.
 typedef struct {
   Later later;
@@ -66,23 +64,6 @@ static bool finish(Later *later, Buf *result, Error *err)
   return ok;
 }
 
-static const View *find_view(const Catalog *catalog, Slice name, Arena *arena, Error *err)
-{
-  const View *view = catalog_view(catalog, name);
-  if (!view) {
-    const char **known = arena_alloc(arena, catalog->view_count * sizeof(*known) + 1);
-    for (size_t i = 0; i < catalog->view_count; i++) {
-      known[i] = catalog->views[i].declared.name;
-    }
-    const char *near = catalog_suggest(name, known, catalog->view_count);
-    error_set(err, ERR_NOT_FOUND, "unknown feature_view \"%.*s\"%s%s%s",
-              name.size < QUOTED ? (int)name.size : QUOTED, name.data,
-              near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-    error_at(err, "view");
-  }
-  return view;
-}
-
 static uint8_t target_of(Slice to)
 {
   return !to.data || slice_is(to, "both") ? PUSH_ONLINE | PUSH_OFFLINE
@@ -96,9 +77,9 @@ static bool encode(Call *call, const PushParams *params, Pushing *pushing, Error
   if (!context_catalog(context, err)) {
     return false;
   }
-  const View *view = find_view(context->catalog, params->view, call->arena, err);
+  const View *view = catalog_find_view(context->catalog, params->view, err);
   if (!view) {
-    return false;
+    return error_at(err, "view");
   }
   const uint8_t *start = (const uint8_t *)params->rows.raw.data;
   PushRequest request = {
