@@ -10,9 +10,14 @@
 //                  keys = { key = column } } ]
 //   views    = [ { name, id, doc?, tags?, entities = [ name ], source, ttl? , bound = "<=" | "<",
 //                  as_known, delay?, online, slots,
-//                  features = [ { name, type, column, slot, doc?, tags? } ] } ]
+//                  features = [ { name, type, column, slot, doc?, tags? } ],
+//                  filter?, transform? } ]
+//   on_demand = [ { name, doc?, tags?, level, transform, inputs = [ { view, feature } ],
+//                   features = [ { name, type, doc?, tags? } ] } ]
 //   services = [ { name, doc?, tags?, features = [ { view, role?, feature } ],
 //                  roles = { role = { key = column } } } ]
+// where filter and transform are functions:
+//   { at, code, on_error = "error" | "null", inputs = [ { name, type, column? } ] }
 // Times are microseconds; every list is sorted by name except keys and features, which keep the
 // order they were declared in. `at` ("file:line") is present on every declaration. Unknown fields
 // are ignored, so that older binaries read newer catalogs of the same format.
@@ -61,6 +66,16 @@ typedef struct {
   size_t key_column_count;
 } Source;
 
+// A function of the definitions, run per row (host/functions.h). `at` is NULL where a view has
+// none.
+typedef struct {
+  const char *at;       // "definitions/driver.lua:12", where the function begins
+  const char *code;     // digest of what it is compiled to, what it calls included
+  const Field *inputs;  // fields of its row: `column` is the source's, or the request's
+  size_t input_count;
+  bool null_on_error;  // a row that fails has nulls with status ERROR; otherwise it ends the job
+} Function;
+
 typedef struct {
   Declared declared;
   uint16_t id;  // prefix of its online keys; never reused
@@ -76,15 +91,33 @@ typedef struct {
   int64_t delay;        // microseconds; 0: none. A delay implies as_known.
   bool strict;          // bound = "<"
   bool as_known;
-  bool online;  // kept in the online store
+  bool online;         // kept in the online store
+  Function filter;     // rows for which it is not true do not count; tombstones always do
+  Function transform;  // makes the features of a row; without one they are columns
 } View;
+
+typedef struct OnDemand OnDemand;
 
 // One requested feature: where it comes from, and under which role.
 typedef struct {
-  const View *view;
-  const char *role;  // "" for none
+  const View *view;           // NULL with on_demand
+  const OnDemand *on_demand;  // NULL with view
+  const char *role;           // "" for none
   const Field *feature;
 } Reference;
+
+// A view that is computed when it is asked for, at serving and in training sets alike.
+struct OnDemand {
+  Declared declared;
+  // Its inputs are the values of `references`, in that order, and then the columns of the request
+  // (of the spine, in training).
+  Function transform;
+  const Reference *references;  // without roles
+  size_t reference_count;
+  const Field *features;
+  size_t feature_count;
+  uint32_t level;  // 0: needs stored features only; otherwise one more than the highest it needs
+};
 
 typedef struct {
   const char *role;  // or the view's name
@@ -115,11 +148,17 @@ struct Catalog {
   size_t view_count;
   const Service *services;
   size_t service_count;
+  const OnDemand *on_demands;
+  size_t on_demand_count;
+  Slice sources;  // the texts that functions are compiled from; empty where there are no functions
 };
 
 // Decodes format 1 and resolves every name. The result has one reference. Fails on bytes that are
 // no catalog: they may come from another version or a damaged store.
 Catalog *catalog_decode(Slice msgpack, uint64_t generation, Error *err);
+// Keeps a copy of the texts (host/host.h: HostDefinitions.sources) where the catalog has functions.
+// Before the catalog is shared.
+void catalog_set_sources(Catalog *catalog, Slice sources);
 Catalog *catalog_ref(const Catalog *catalog);  // thread-safe
 void catalog_unref(const Catalog *catalog);    // NULL is allowed
 
@@ -128,6 +167,7 @@ const Entity *catalog_entity(const Catalog *catalog, Slice name);
 const Source *catalog_source(const Catalog *catalog, Slice name);
 const View *catalog_view(const Catalog *catalog, Slice name);
 const Service *catalog_service(const Catalog *catalog, Slice name);
+const OnDemand *catalog_on_demand(const Catalog *catalog, Slice name);
 const Field *view_feature(const View *view, Slice name);  // in declared order: linear
 
 // The same, with the error that says so: `unknown feature_view "drivr", did you mean "driver"?`.

@@ -24,7 +24,8 @@ struct Column {
     const Slice *slices;      // string, bytes
     const ColumnList *lists;  // into child
   };
-  const Column *child;  // a list's elements; NULL otherwise
+  const Column *child;     // a list's elements; NULL otherwise
+  const uint64_t *errors;  // bit set: the value is null because its function failed; NULL: none
 };
 
 typedef struct {
@@ -37,6 +38,11 @@ typedef struct {
 static inline bool column_has(const Column *column, size_t row)
 {
   return !column->valid || (column->valid[row >> 6] >> (row & 63) & 1);
+}
+
+static inline bool column_failed(const Column *column, size_t row)
+{
+  return column->errors && (column->errors[row >> 6] >> (row & 63) & 1);
 }
 
 static inline size_t column_valid_words(size_t count)
