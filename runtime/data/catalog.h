@@ -150,7 +150,8 @@ struct Catalog {
   size_t service_count;
   const OnDemand *on_demands;
   size_t on_demand_count;
-  Slice sources;  // the texts that functions are compiled from; empty where there are no functions
+  Slice texts;  // the definition files that functions are compiled from; empty where there are no
+                // functions
 };
 
 // Decodes format 1 and resolves every name. The result has one reference. Fails on bytes that are
@@ -158,7 +159,7 @@ struct Catalog {
 Catalog *catalog_decode(Slice msgpack, uint64_t generation, Error *err);
 // Keeps a copy of the texts (host/host.h: HostDefinitions.sources) where the catalog has functions.
 // Before the catalog is shared.
-void catalog_set_sources(Catalog *catalog, Slice sources);
+void catalog_set_texts(Catalog *catalog, Slice texts);
 Catalog *catalog_ref(const Catalog *catalog);  // thread-safe
 void catalog_unref(const Catalog *catalog);    // NULL is allowed
 

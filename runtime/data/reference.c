@@ -167,7 +167,7 @@ bool catalog_reference(const Catalog *catalog, Slice text, ReferenceList *out, A
   if (!view) {
     return false;
   }
-  Reference reference = {view, "", NULL};
+  Reference reference = {.view = view, .role = ""};
   if (parts.role.size) {
     reference.role = arena_text(arena, parts.role);
   }
