@@ -76,8 +76,13 @@ local function returns_of(entry)
 end
 
 local function write_page()
-  local out = { '# The library for features', '', 'Words that every definition file has: pure '
-    .. 'functions of their arguments. What `hash` gives never changes.', '' }
+  local out = {
+    '# The library for features',
+    '',
+    'Words that every definition file has: pure functions of their arguments. What `hash` gives '
+      .. 'never changes.',
+    '',
+  }
   for _, module in ipairs(modules) do
     out[#out + 1] = ('## %s'):format(module.name)
     out[#out + 1] = ''
@@ -98,9 +103,14 @@ local function write_page()
 end
 
 local function write_stubs()
-  local out = { '---@meta', '-- The library for features, for editors. Generated from '
-    .. 'lua/tidemark/library/ by', '-- runtime/generate/library.lua.', '', "error('annotations are for editors; they cannot be "
-    .. "loaded')", '' }
+  local out = {
+    '---@meta',
+    '-- The library for features, for editors. Generated from lua/tidemark/library/ by',
+    '-- runtime/generate/library.lua.',
+    '',
+    "error('annotations are for editors; they cannot be loaded')",
+    '',
+  }
   for _, module in ipairs(modules) do
     out[#out + 1] = ('--- %s'):format(module.doc)
     out[#out + 1] = ('%s = {}'):format(module.name)
