@@ -7,7 +7,7 @@
 
 enum {
   ROWCOUNT_LOOK_MS = 1000,          // how often it looks whether there is something to do
-  ROWCOUNT_PAGE = 1024,             // rows per read transaction
+  ROWCOUNT_PAGE = 256,              // rows per read transaction
   ROWCOUNT_REST = 9,                // it rests this many times as long as it counts
   ROWCOUNT_READERS_MS = 60 * 1000,  // how often dead readers are looked for
 };
