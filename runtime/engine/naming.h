@@ -13,6 +13,9 @@ bool naming_choose(const Reference *references, size_t count, const char *const 
 // "driver_stats", or the role under which the view is joined.
 static inline const char *naming_prefix(const Reference *reference)
 {
+  if (reference->on_demand) {
+    return reference->on_demand->declared.name;
+  }
   return *reference->role ? reference->role : reference->view->declared.name;
 }
 

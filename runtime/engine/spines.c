@@ -10,10 +10,10 @@
 // with what sorting takes for a moment.
 enum { INDEX_BYTES = 4 + 4 + 8 + 4 + 4 + 4 };
 
-// Key columns of all tuples, one after the other, then the time column.
+// Key columns of all tuples, one after the other, then the time column, then values.
 static size_t column_count(const Spines *spines)
 {
-  size_t count = 1;
+  size_t count = 1 + spines->value_count;
   for (size_t i = 0; i < spines->key_count; i++) {
     count += spines->keys[i].count;
   }
@@ -34,6 +34,11 @@ static Reader *open_reader(Spines *spines, Duck *duck, const SpineFile *file, Er
   }
   columns[count++] = (ReaderColumn){file->time_column, (Type){.kind = TYPE_TIMESTAMP},
                                     file->time_unit, "time column of the spine"};
+  for (size_t i = 0; i < file->value_count; i++) {
+    const Field *field = file->values[i];
+    const char *what = arena_print(arena, "request column \"%s\" of the spine", field->column);
+    columns[count++] = (ReaderColumn){field->column, field->type, file->time_unit, what};
+  }
   Table table = {.path = file->path};
   return reader_open(duck, &table, columns, count, NULL, err);
 }
@@ -41,7 +46,17 @@ static Reader *open_reader(Spines *spines, Duck *duck, const SpineFile *file, Er
 bool spines_open(Spines *spines, Engine *engine, const SpineFile *file, SpineKeys *keys,
                  size_t key_count, Error *err)
 {
-  *spines = (Spines){.engine = engine, .path = file->path, .keys = keys, .key_count = key_count};
+  *spines = (Spines){
+      .engine = engine,
+      .path = file->path,
+      .keys = keys,
+      .key_count = key_count,
+      .value_count = file->value_count,
+  };
+  spines->values = arena_zalloc(&spines->arena, file->value_count, sizeof(*spines->values));
+  for (size_t i = 0; i < file->value_count; i++) {
+    spines->values[i] = builder_new(file->values[i]->type);
+  }
   Duck *duck = engine_duck(engine, err);
   spines->reader = duck ? open_reader(spines, duck, file, err) : NULL;
   if (!spines->reader) {
@@ -80,6 +95,12 @@ static void add_batch(Spines *spines, const Batch *batch)
   for (size_t row = 0; row < batch->count; row++) {
     spines->times[spines->rows + row] = column_has(column, row) ? column->int64s[row] : TIME_NULL;
   }
+  for (size_t i = 0; i < spines->value_count; i++) {
+    column++;
+    for (size_t row = 0; row < batch->count; row++) {
+      builder_add(spines->values[i], column, row);
+    }
+  }
   spines->rows += batch->count;
 }
 
@@ -92,6 +113,9 @@ static bool is_full(const Spines *spines, uint64_t budget, size_t row_bytes, siz
   uint64_t bytes = 0;
   for (size_t i = 0; i < spines->key_count; i++) {
     bytes += key_set_bytes(spines->keys[i].keys);
+  }
+  for (size_t i = 0; i < spines->value_count; i++) {
+    bytes += builder_bytes(spines->values[i]);
   }
   uint64_t each = sizeof(Time) + spines->key_count * INDEX_BYTES + row_bytes;
   return bytes + (spines->rows + more) * each > budget;
@@ -128,6 +152,9 @@ static void forget_part(Spines *spines)
     key_set_free(keys->keys);
     keys->keys = NULL;
   }
+  for (size_t i = 0; i < spines->value_count; i++) {
+    builder_reset(spines->values[i]);
+  }
   spines->before += spines->rows;
   spines->rows = 0;
 }
@@ -154,6 +181,9 @@ void spines_close(Spines *spines)
   for (size_t i = 0; i < spines->key_count; i++) {
     free(spines->keys[i].numbers);
     spines->keys[i].numbers = NULL;
+  }
+  for (size_t i = 0; i < spines->value_count; i++) {
+    builder_free(spines->values[i]);
   }
   free(spines->times);
   reader_close(spines->reader);

@@ -1,8 +1,10 @@
 #pragma once
-// The spine of a training set, read in parts of consecutive rows: its times, and for each distinct
-// tuple of key columns the rows' key numbers and the index that joins share.
+// The spine of a training set, read in parts of consecutive rows: its times, for each distinct
+// tuple of key columns the rows' key numbers and the index that joins share, and what on-demand
+// views take from it.
 
 #include "base/arena.h"
+#include "data/build.h"
 #include "engine/engine.h"
 #include "join/asof.h"
 #include "source/reader.h"
@@ -21,6 +23,8 @@ typedef struct {
   const char *path;
   const char *time_column;
   TimeUnit time_unit;
+  const Field *const *values;  // columns whose values are kept; `column` is the spine's
+  size_t value_count;
 } SpineFile;
 
 typedef struct {
@@ -29,6 +33,8 @@ typedef struct {
   Time *times;  // TIME_NULL where the file has none
   SpineKeys *keys;
   size_t key_count;
+  Builder **values;  // per column that is kept
+  size_t value_count;
 
   Engine *engine;
   const char *path;
