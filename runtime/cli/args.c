@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/size.h"
 #include "cli/commands.h"
 #include "data/catalog.h"
 
@@ -337,27 +338,11 @@ bool args_number(const Args *args, const char *name, uint64_t least, uint64_t fa
 
 bool args_size(const Args *args, const char *name, uint64_t fallback, uint64_t *value, Error *err)
 {
-  static const struct {
-    const char *suffix;
-    unsigned shift;
-  } UNITS[] = {{"", 0},     {"B", 0},  {"K", 10},   {"KiB", 10}, {"M", 20},
-               {"MiB", 20}, {"G", 30}, {"GiB", 30}, {"T", 40},   {"TiB", 40}};
   const char *text = args_value(args, name);
   *value = fallback;
-  if (!text) {
-    return true;
-  }
-  const char *end;
-  if (parse_digits(text, &end, value)) {
-    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
-      if (strcmp(end, UNITS[i].suffix) == 0 && *value && *value <= UINT64_MAX >> UNITS[i].shift) {
-        *value <<= UNITS[i].shift;
-        return true;
-      }
-    }
-  }
-  return error_set(err, ERR_USAGE, "--%s: expected a size such as 1048576 or 64MiB, got \"%s\"",
-                   name, text);
+  return !text || size_parse(text, value)
+         || error_set(err, ERR_USAGE, "--%s: expected a size such as 1048576 or 64MiB, got \"%s\"",
+                      name, text);
 }
 
 static bool parse_microseconds(const char *text, int64_t *time)

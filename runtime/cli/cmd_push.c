@@ -184,7 +184,8 @@ bool cmd_push_run(Args *args, Error *err)
   bool good = session_open(&it.session, args, err);
   if (good) {
     it.files = it.session.engine ? it.session.engine : session_engine_open(args, err);
-    good = it.files && find_columns(&it, err) && push_file(&it, err);
+    good =
+        it.files && find_columns(&it, err) && push_file(&it, err) && engine_finish(it.files, err);
   }
   if (it.files != it.session.engine) {
     engine_close(it.files);

@@ -5,6 +5,15 @@
 #include "cli/commands.h"
 #include "host/host.h"
 
+// Where a script's own tidemark.open looks.
+static void set_environment(const Args *args, const char *option, const char *variable)
+{
+  const char *value = args_value(args, option);
+  if (value) {
+    setenv(variable, value, 1);
+  }
+}
+
 static bool run_script(Args *args)
 {
   const char *script = args->argument_count ? args->arguments[0] : NULL;
@@ -13,10 +22,8 @@ static bool run_script(Args *args)
   for (size_t i = 0; i < count; i++) {
     arguments[i] = arena_text(args->arena, slice_text(args->arguments[i + 1]));
   }
-  const char *store = args_value(args, "store");
-  if (store) {
-    setenv("TIDEMARK_STORE", store, 1);  // where a script's own tidemark.open looks
-  }
+  set_environment(args, "store", "TIDEMARK_STORE");
+  set_environment(args, "map-size", "TIDEMARK_MAP_SIZE");
   args->status = host_run(script, arguments, count);
   return true;
 }

@@ -113,7 +113,8 @@ bool cmd_serve_run(Args *args, Error *err)
     return false;
   }
   signal(SIGPIPE, SIG_IGN);  // a peer that went away ends its connection, not the server
-  bool good = open_writer(args, engine, err) && server_run(engine, &options, err);
+  bool good = open_writer(args, engine, err) && server_run(engine, &options, err)
+              && engine_finish(engine, err);
   engine_close(engine);
   if (good) {
     print_note(args, "stopped");

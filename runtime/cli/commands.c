@@ -17,6 +17,10 @@ const Option GLOBAL_OPTIONS[] = {
     {.name = "store",
      .metavar = "DIR",
      .help = "folder of the store (default: $TIDEMARK_STORE, then .tidemark/store)"},
+    {.name = "map-size",
+     .metavar = "SIZE",
+     .help = "bytes that the store may grow to (default: $TIDEMARK_MAP_SIZE, then 256GiB, or more "
+             "where the store was given more)"},
     {.name = "format",
      .metavar = "FORMAT",
      .help = "how data is printed: table, json or csv",
@@ -181,6 +185,9 @@ static const Option SERVE_OPTIONS[] = {
      .metavar = "SIZE",
      .help = "largest answer, and answers waiting for a slow reader before it is cut off "
              "(default: 64MiB)"},
+    {.name = "max-queue",
+     .metavar = "SIZE",
+     .help = "pushes that wait for the disk before more are refused (default: 256MiB)"},
     {.name = "max-wait-ms",
      .metavar = "N",
      .help = "refuse requests that were not begun so long after they came (default: 10000)"},

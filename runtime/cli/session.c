@@ -31,7 +31,10 @@ Engine *session_engine_open(const Args *args, Error *err)
 {
   uint64_t memory;
   uint64_t threads;
-  if (!args_size(args, "memory", 0, &memory, err)
+  uint64_t map_size;
+  uint64_t queue;
+  if (!args_size(args, "memory", 0, &memory, err) || !args_size(args, "map-size", 0, &map_size, err)
+      || !args_size(args, "max-queue", 0, &queue, err)
       || !args_number(args, "threads", 1, 0, &threads, err)) {
     return NULL;
   }
@@ -41,6 +44,8 @@ Engine *session_engine_open(const Args *args, Error *err)
       .store = args_value(args, "store"),
       .memory_limit = memory,
       .threads = (unsigned)threads,
+      .map_size = map_size,
+      .queue_bytes = queue,
       .relaxed = durability && strcmp(durability, "relaxed") == 0,
   };
   return engine_open(&options, err);

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "engine/writer.h"
 #include "store/registry.h"
 
@@ -22,9 +23,12 @@ static const uint64_t MEMORY_FIXED = UINT64_C(64) << 20;
 static const uint64_t DUCK_LEAST = UINT64_C(64) << 20;
 enum { DUCK_SHARE = 4 };  // one in so many bytes
 
+static const uint64_t MAP_LEAST = UINT64_C(1) << 20;  // the tables and a first apply fit
+
 struct Engine {
   char *project;
   char *store;
+  uint64_t map_size;  // 0: the default
   uint64_t memory_limit;
   unsigned threads;
   pthread_mutex_t db_lock;
@@ -33,7 +37,7 @@ struct Engine {
 
   pthread_mutex_t writer_lock;
   Writer *writer;  // NULL until something is pushed
-  Durability durability;
+  WriterOptions writing;
 
   pthread_mutex_t catalog_lock;
   Catalog *catalog;  // of the newest generation anyone has asked for; one reference is ours
@@ -61,6 +65,20 @@ static char *store_path(const EngineOptions *options, const char *project)
   return (char *)path.data;  // buf_print ends it with a NUL
 }
 
+static bool find_map_size(const EngineOptions *options, uint64_t *size, Error *err)
+{
+  const char *text = getenv("TIDEMARK_MAP_SIZE");
+  *size = options->map_size;
+  if (*size == 0 && text && *text && !size_parse(text, size)) {
+    return error_set(err, ERR_INVALID,
+                     "TIDEMARK_MAP_SIZE: expected a size such as 512GiB, got \"%s\"", text);
+  }
+  return *size == 0 || *size >= MAP_LEAST
+         || error_set(err, ERR_INVALID,
+                      "a map size of %llu bytes is too small: give at least %llu MiB",
+                      (unsigned long long)*size, (unsigned long long)MAP_LEAST >> 20);
+}
+
 Engine *engine_open(const EngineOptions *options, Error *err)
 {
   const char *project = options->project ? options->project : ".";
@@ -74,12 +92,20 @@ Engine *engine_open(const EngineOptions *options, Error *err)
               (unsigned long long)options->memory_limit, (unsigned long long)MEMORY_LEAST >> 20);
     return NULL;
   }
+  uint64_t map_size;
+  if (!find_map_size(options, &map_size, err)) {
+    return NULL;
+  }
   Engine *engine = mem_zalloc(1, sizeof(*engine));
+  engine->map_size = map_size;
   engine->project = mem_strdup(project);
   engine->store = store_path(options, project);
   engine->memory_limit = options->memory_limit ? options->memory_limit : MEMORY_DEFAULT;
   engine->threads = options->threads;
-  engine->durability = options->relaxed ? DURABILITY_RELAXED : DURABILITY_FULL;
+  engine->writing = (WriterOptions){
+      .durability = options->relaxed ? DURABILITY_RELAXED : DURABILITY_FULL,
+      .queue_bytes = options->queue_bytes,
+  };
   pthread_mutex_init(&engine->writer_lock, NULL);
   pthread_mutex_init(&engine->db_lock, NULL);
   pthread_mutex_init(&engine->catalog_lock, NULL);
@@ -91,7 +117,7 @@ void engine_close(Engine *engine)
   if (!engine) {
     return;
   }
-  writer_close(engine->writer, NULL);
+  engine_finish(engine, NULL);
   catalog_unref(engine->catalog);
   if (engine->duck) {
     duck_close(engine->duck);
@@ -103,6 +129,13 @@ void engine_close(Engine *engine)
   free(engine->store);
   free(engine->project);
   free(engine);
+}
+
+bool engine_finish(Engine *engine, Error *err)
+{
+  bool ok = writer_close(engine->writer, err);
+  engine->writer = NULL;
+  return ok;
 }
 
 void engine_on_progress(Engine *engine, ProgressFunction function, void *context)
@@ -188,7 +221,7 @@ static Db *open_db(Engine *engine, bool create, Error *err)
     nothing_applied(err);
     return NULL;
   }
-  engine->db = db_open(&(DbOptions){.path = engine->store}, err);
+  engine->db = db_open(&(DbOptions){.path = engine->store, .map_size = engine->map_size}, err);
   if (engine->db && !writer_recover(engine, engine->db, err)) {
     db_close(engine->db);
     engine->db = NULL;
@@ -208,8 +241,16 @@ Writer *engine_writer(Engine *engine, Error *err)
 {
   pthread_mutex_lock(&engine->writer_lock);
   if (!engine->writer) {
-    engine->writer = writer_open(engine, engine->durability, err);
+    engine->writer = writer_open(engine, &engine->writing, err);
   }
+  Writer *writer = engine->writer;
+  pthread_mutex_unlock(&engine->writer_lock);
+  return writer;
+}
+
+Writer *engine_writer_now(Engine *engine)
+{
+  pthread_mutex_lock(&engine->writer_lock);
   Writer *writer = engine->writer;
   pthread_mutex_unlock(&engine->writer_lock);
   return writer;

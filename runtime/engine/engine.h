@@ -18,7 +18,9 @@ typedef struct {
   const char *store;      // folder; NULL: $TIDEMARK_STORE or <project>/.tidemark/store
   uint64_t memory_limit;  // bytes for jobs, DuckDB's share included; 0: 1 GiB
   unsigned threads;       // 0: all
+  uint64_t map_size;      // bytes the store may have at most; 0: $TIDEMARK_MAP_SIZE, then db.h's
   bool relaxed;           // pushes are answered before they are on the disk (engine/writer.h)
+  uint64_t queue_bytes;   // pushes that wait for the log, at most; 0: the writer's default
 } EngineOptions;
 
 // One line of a long job. `total` is 0 when it is not known.
@@ -33,6 +35,10 @@ typedef void (*ProgressFunction)(void *context, const Progress *progress);
 // Opens the project. The store is opened when it is first needed, and made by apply only.
 Engine *engine_open(const EngineOptions *options, Error *err);
 void engine_close(Engine *engine);
+
+// Ends the writing of pushed rows. False when not everything could be applied to the store: it is
+// in the log, and will be when the store is opened again. Nothing is pushed any more.
+bool engine_finish(Engine *engine, Error *err);
 
 void engine_on_progress(Engine *engine, ProgressFunction function, void *context);
 // Reports progress at most every 50 ms; false when the job was cancelled (err says so).
@@ -51,6 +57,7 @@ Duck *engine_duck(Engine *engine, Error *err);
 // The writer of pushed rows, opened when it is first needed; ERR_UNAVAILABLE while another process
 // has the log. Any thread.
 struct Writer *engine_writer(Engine *engine, Error *err);
+struct Writer *engine_writer_now(Engine *engine);  // NULL while none is open. Any thread.
 
 // The catalog of the snapshot that `read` is on; one reference is the caller's. Decoded anew only
 // when the generation has changed. Fails with "nothing has been applied yet: run `tidemark apply`".

@@ -26,6 +26,7 @@ struct Writer {
   Engine *engine;
   Db *db;
   Durability durability;
+  uint64_t queue_bytes;  // at most, of pushes that wait for the log
   Overlay *overlay;
   pthread_t log_thread;
   pthread_t apply_thread;
@@ -296,7 +297,7 @@ static bool commit_group(Writer *writer, Error *err)
 {
   if (!log_write(writer->log, err)
       || (writer->durability == DURABILITY_FULL && !log_sync(writer->log, err))) {
-    overlay_undo(writer->overlay);
+    overlay_undo(writer->overlay, 0);
     return false;
   }
   overlay_publish(writer->overlay, log_next_sequence(writer->log) - 1);
@@ -318,51 +319,84 @@ static bool begin_group(Writer *writer, Error *err)
   return db_read_begin(writer->read, err);
 }
 
+// Where the group under way stands.
+typedef struct {
+  LogMark log;
+  size_t overlay;
+} GroupMark;
+
+static GroupMark mark_group(const Writer *writer)
+{
+  return (GroupMark){log_mark(writer->log), overlay_unpublished(writer->overlay)};
+}
+
+// A push that cannot be finished, because a row of its keys is damaged, say, takes back what it has
+// put into this group and nothing of what others have.
+static void fail_push(Writer *writer, Push *push, GroupMark before, const Error *err)
+{
+  log_rewind(writer->log, before.log);
+  overlay_undo(writer->overlay, before.overlay);
+  push->ok = false;
+  push->err = *err;
+}
+
 // Puts rows of `pushes` into the log's group until it is large; *push and *rows say where it goes
 // on.
-static bool fill_group(Writer *writer, Push **push, Slice *rows, Error *err)
+static void fill_group(Writer *writer, Push **push, Slice *rows)
 {
-  while (*push && log_group_bytes(writer->log) < WRITER_GROUP_BYTES) {
+  GroupMark before = mark_group(writer);
+  while (*push) {
+    Error err = {0};
     if (rows->size == 0) {
       *push = (*push)->next;
       *rows = *push ? buf_slice(&(*push)->rows) : (Slice){0};
-    } else if (!log_block(writer, *push, rows, err)) {
-      return false;
+      before = mark_group(writer);
+    } else if (log_group_bytes(writer->log) >= WRITER_GROUP_BYTES) {
+      return;
+    } else if (!log_block(writer, *push, rows, &err)) {
+      fail_push(writer, *push, before, &err);
+      *rows = (Slice){0};
     }
   }
-  return true;
 }
 
-static bool write_pushes(Writer *writer, Push *pushes, Error *err)
+// The group was not written: nothing that has rows in it or comes after it was pushed.
+static void fail_rest(Push *first, const Error *err)
+{
+  for (Push *push = first; push; push = push->next) {
+    push->ok = false;
+    push->err = *err;
+  }
+}
+
+static void write_pushes(Writer *writer, Push *pushes)
 {
   Push *push = pushes;
   Slice rows = buf_slice(&push->rows);
   while (push) {
-    if (!begin_group(writer, err)) {
-      return false;
+    Push *first = push;
+    Error err = {0};
+    bool ok = begin_group(writer, &err);
+    if (ok) {
+      fill_group(writer, &push, &rows);
+      db_read_end(writer->read);
+      ok = commit_group(writer, &err);
     }
-    bool ok = fill_group(writer, &push, &rows, err);
-    db_read_end(writer->read);
     if (!ok) {
-      log_discard(writer->log);
-      overlay_undo(writer->overlay);
-      return false;
-    }
-    if (!commit_group(writer, err)) {
-      return false;
+      fail_rest(first, &err);
+      return;
     }
   }
-  return true;
 }
 
 static void write_group(Writer *writer, Push *pushes)
 {
-  Error err = {0};
-  bool ok = write_pushes(writer, pushes, &err);
+  for (Push *push = pushes; push; push = push->next) {
+    push->ok = true;
+  }
+  write_pushes(writer, pushes);
   for (Push *push = pushes, *next; push; push = next) {
     next = push->next;
-    push->ok = ok;
-    push->err = err;
     push->done(push);
   }
 }
@@ -607,7 +641,7 @@ static void free_writer(Writer *writer)
   free(writer);
 }
 
-Writer *writer_open(Engine *engine, Durability durability, Error *err)
+Writer *writer_open(Engine *engine, const WriterOptions *options, Error *err)
 {
   Db *db = engine_db(engine, false, err);
   if (!db) {
@@ -616,7 +650,8 @@ Writer *writer_open(Engine *engine, Durability durability, Error *err)
   Writer *writer = mem_zalloc(1, sizeof(*writer));
   writer->engine = engine;
   writer->db = db;
-  writer->durability = durability;
+  writer->durability = options->durability;
+  writer->queue_bytes = options->queue_bytes ? options->queue_bytes : WRITER_QUEUE_BYTES;
   writer->last = &writer->first;
   pthread_mutex_init(&writer->lock, NULL);
   init_condition(&writer->work);
@@ -658,12 +693,24 @@ bool writer_close(Writer *writer, Error *err)
   return ok;
 }
 
+void writer_status(Writer *writer, WriterStatus *status)
+{
+  pthread_mutex_lock(&writer->lock);
+  *status = (WriterStatus){
+      .queued_pushes = writer->queued_count,
+      .queued_bytes = writer->queued_bytes,
+      .unapplied_tables = writer->sealed_count,
+      .apply_error = writer->apply_error,
+  };
+  pthread_mutex_unlock(&writer->lock);
+}
+
 // Submitting --------------------------------------------------------------------------------------
 
 static bool is_full(const Writer *writer, const Push *push)
 {
   return writer->queued_count
-         && (writer->queued_bytes + push->rows.size > WRITER_QUEUE_BYTES
+         && (writer->queued_bytes + push->rows.size > writer->queue_bytes
              || writer->queued_count >= WRITER_QUEUE_PUSHES);
 }
 
@@ -678,8 +725,9 @@ bool writer_submit(Writer *writer, Push *push, bool wait, Error *err)
     ok = error_set(err, ERR_UNAVAILABLE, "no more rows are taken: the writer is stopping");
   } else if (is_full(writer, push)) {
     ok = error_set(err, ERR_LIMIT,
-                   "too many pushes are waiting for the disk (%d MiB): push again later",
-                   WRITER_QUEUE_BYTES >> 20);
+                   "too many pushes are waiting for the disk (%zu of them, %zu bytes): push again "
+                   "later, or give them more room (serve --max-queue SIZE)",
+                   writer->queued_count, writer->queued_bytes);
   } else {
     push->next = NULL;
     *writer->last = push;

@@ -23,7 +23,7 @@ typedef enum {
 } Durability;
 
 enum {
-  WRITER_QUEUE_BYTES = 256 << 20,  // pushes waiting for the log, bytes
+  WRITER_QUEUE_BYTES = 256 << 20,  // pushes waiting for the log, bytes; unless told otherwise
   WRITER_QUEUE_PUSHES = 1 << 16,   // and how many
   WRITER_GROUP_BYTES = 8 << 20,    // of pushes that share one sync
   WRITER_SYNC_MS = 100,            // relaxed: how often the log is synced
@@ -80,13 +80,27 @@ void push_deinit(Push *push);  // its buffers
 
 typedef struct Writer Writer;
 
+typedef struct {
+  Durability durability;
+  uint64_t queue_bytes;  // of pushes that wait for the log; 0: WRITER_QUEUE_BYTES
+} WriterOptions;
+
 // Takes the store's log, applies what a crash left in it, and starts. Fails with ERR_UNAVAILABLE
 // while another process has the log.
-Writer *writer_open(Engine *engine, Durability durability, Error *err);
+Writer *writer_open(Engine *engine, const WriterOptions *options, Error *err);
 
 // Finishes what was submitted, applies it and ends. False when not everything could be applied: it
 // is in the log and will be when the store is opened again.
 bool writer_close(Writer *writer, Error *err);
+
+typedef struct {
+  uint64_t queued_pushes;  // waiting for the log
+  uint64_t queued_bytes;
+  uint64_t unapplied_tables;  // of at most WRITER_TABLES: logged, waiting to be put into LMDB
+  Error apply_error;          // why that fails; code 0: it does not
+} WriterStatus;
+
+void writer_status(Writer *writer, WriterStatus *status);  // any thread
 
 // Hands a push over; `done` will be called. With `wait`, waits until the queue has room; without, a
 // full queue is ERR_LIMIT. Any thread.

@@ -197,6 +197,20 @@ static void put_views(const Status *status, Buf *out)
   }
 }
 
+static void put_writer(const Status *status, Buf *out)
+{
+  if (!status->writing) {
+    return;
+  }
+  const WriterStatus *writer = &status->writer;
+  put_gauge(out, "push_queue", "Pushes that wait for the log", (double)writer->queued_pushes);
+  put_gauge(out, "push_queue_bytes", "Of them", (double)writer->queued_bytes);
+  put_gauge(out, "push_unapplied_tables", "Of logged rows that wait to be put into the store",
+            (double)writer->unapplied_tables);
+  put_gauge(out, "push_apply_failing", "Whether logged rows cannot be put into the store",
+            writer->apply_error.code != ERR_NONE);
+}
+
 static void put_status(CallContext *context, Buf *out, Arena *arena)
 {
   Status status;
@@ -217,6 +231,7 @@ static void put_status(CallContext *context, Buf *out, Arena *arena)
   put_gauge(out, "store_used_bytes", "Of the store's map in use", (double)status.store.used);
   put_gauge(out, "store_rows", "Online rows of all views", (double)status.store.online_rows);
   put_gauge(out, "store_readers", "Reader slots of the store in use", status.store.readers);
+  put_writer(&status, out);
 }
 
 void expose_metrics(CallContext *context, Buf *out)

@@ -267,6 +267,13 @@ return {
         'table<string, integer>?',
         '`map_bytes` at most, `used_bytes`, `rows` of all views, `readers`: slots in use',
       },
+      {
+        'log',
+        '{ queued_pushes: integer, queued_bytes: integer, unapplied_tables: integer, '
+          .. 'failure: string? }?',
+        'pushes that wait for the log; tables of logged rows (32 MiB each, at most 8) that wait '
+          .. 'to be put into the store, and why that fails; nil where nothing was pushed',
+      },
     },
   },
   {

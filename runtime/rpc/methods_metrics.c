@@ -112,6 +112,22 @@ static void pack_store(PackMap *map, const Status *status)
   pack_map_end(&store);
 }
 
+static void pack_writer(PackMap *map, const Status *status)
+{
+  pack_key(map, "log");
+  if (!status->writing) {
+    pack_nil(map->out);
+    return;
+  }
+  const WriterStatus *writer = &status->writer;
+  PackMap log = pack_map_begin(map->out);
+  pack_count(&log, "queued_pushes", writer->queued_pushes);
+  pack_count(&log, "queued_bytes", writer->queued_bytes);
+  pack_count(&log, "unapplied_tables", writer->unapplied_tables);
+  pack_text(&log, "failure", writer->apply_error.code ? writer->apply_error.message : NULL);
+  pack_map_end(&log);
+}
+
 bool method_metrics(Call *call, const void *params, Error *err)
 {
   (void)params;
@@ -133,6 +149,7 @@ bool method_metrics(Call *call, const void *params, Error *err)
   pack_services(&map, observer, call->arena);
   pack_views(&map, &status);
   pack_store(&map, &status);
+  pack_writer(&map, &status);
   pack_map_end(&map);
   return true;
 }

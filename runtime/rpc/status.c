@@ -52,6 +52,11 @@ bool status_read(CallContext *context, Status *status, Arena *arena, Error *err)
   if (status->generation == 0) {
     return true;
   }
+  Writer *writer = engine_writer_now(context->engine);
+  status->writing = writer != NULL;
+  if (writer) {
+    writer_status(writer, &status->writer);
+  }
   Db *db = engine_db(context->engine, false, err);
   return context_catalog(context, err) && read_views(context, status, arena, err) && db
          && db_stats(db, &status->store, err);

@@ -2,6 +2,7 @@
 // The state of what is served: how far each view is and how many rows it has, and the store.
 // For the method `metrics` and for HTTP.
 
+#include "engine/writer.h"
 #include "rpc/context.h"
 #include "store/marks.h"
 
@@ -21,6 +22,8 @@ typedef struct {
   size_t view_count;
   Time counted_at;  // TIME_NULL: rows were not counted yet
   DbStats store;
+  bool writing;  // something was pushed, or a server has the log; else `writer` is empty
+  WriterStatus writer;
 } Status;
 
 // Reads it in the context's snapshot.

@@ -34,7 +34,7 @@ bool db_fail(const Db *db, int code, const char *doing, Error *err)
   case MDB_MAP_FULL:
     return error_set(err, ERR_LIMIT,
                      "cannot %s: the store %s has filled its map of %llu bytes; open it with a "
-                     "larger map size, or drop views",
+                     "larger one (--map-size SIZE), or drop views",
                      doing, db->path, map_size(db));
   case MDB_TXN_FULL:
     return error_set(err, ERR_LIMIT,
@@ -74,7 +74,7 @@ bool db_fail(const Db *db, int code, const char *doing, Error *err)
   case ENOMEM:
     return error_set(err, ERR_LIMIT,
                      "cannot %s: no address space to map the store %s; raise `ulimit -v` or open "
-                     "it with a smaller map size",
+                     "it with a smaller map (--map-size SIZE)",
                      doing, db->path);
   default:
     return error_set(err, ERR_STORE, "cannot %s in the store %s: %s", doing, db->path,

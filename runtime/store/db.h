@@ -19,7 +19,8 @@ enum { DB_FORMAT = 1, DB_READERS = 1024 };
 
 typedef struct {
   const char *path;   // folder; made when it is missing (unless read_only)
-  uint64_t map_size;  // bytes of address space, the store's upper bound; 0: 256 GiB
+  uint64_t map_size;  // bytes of address space, the store's upper bound; 0: 256 GiB, or what a
+                      // process that gave more has left it with
   bool read_only;     // fails when the store does not exist
   bool no_sync;       // tests and bulk loads that can be repeated: a power cut may lose commits
 } DbOptions;

@@ -133,6 +133,19 @@ static bool find_folder(Db *db, Error *err)
   return true;
 }
 
+// A process that does not say how large the store may become takes what it was given before, if
+// that is more than the default: whoever enlarged it had a reason.
+static int adopt_size(MDB_env *env)
+{
+  MDB_envinfo info = {0};
+  int rc = mdb_env_set_mapsize(env, 0);  // nobody of this process is inside yet
+  if (!rc) {
+    rc = mdb_env_info(env, &info);
+  }
+  return rc || info.me_mapsize >= DEFAULT_MAP_SIZE ? rc
+                                                   : mdb_env_set_mapsize(env, DEFAULT_MAP_SIZE);
+}
+
 static bool open_env(Db *db, const DbOptions *options, Error *err)
 {
   uint64_t size = options->map_size ? options->map_size : DEFAULT_MAP_SIZE;
@@ -150,6 +163,7 @@ static bool open_env(Db *db, const DbOptions *options, Error *err)
   rc = rc ? rc : mdb_env_set_maxdbs(db->env, TABLE_COUNT);
   rc = rc ? rc : mdb_env_set_maxreaders(db->env, DB_READERS);
   rc = rc ? rc : mdb_env_open(db->env, db->path, flags, FILE_MODE);
+  rc = rc || options->map_size ? rc : adopt_size(db->env);
   if (rc) {
     return db_fail(db, rc, "open it", err);
   }

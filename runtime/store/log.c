@@ -431,6 +431,18 @@ size_t log_group_bytes(const Log *log)
   return log->group.size;
 }
 
+LogMark log_mark(const Log *log)
+{
+  return (LogMark){log->group.size, log->next};
+}
+
+void log_rewind(Log *log, LogMark mark)
+{
+  assert(mark.size <= log->group.size && mark.next <= log->next);
+  log->group.size = mark.size;
+  log->next = mark.next;
+}
+
 void log_discard(Log *log)
 {
   buf_reset(&log->group);

@@ -47,6 +47,15 @@ Buf *log_begin(Log *log);
 void log_end(Log *log);
 size_t log_group_bytes(const Log *log);
 
+// Where the group stands, to take back what is put into it from here on: only between records.
+typedef struct {
+  size_t size;
+  uint64_t next;
+} LogMark;
+
+LogMark log_mark(const Log *log);
+void log_rewind(Log *log, LogMark mark);
+
 // Writes the group. After a failure (a full disk, say) it is gone as if it had never been put
 // together, and its sequences are used again.
 bool log_write(Log *log, Error *err);

@@ -206,10 +206,11 @@ bool overlay_active_row(const Overlay *overlay, Slice key, Slice *row)
 }
 
 // Readers that stand on such a node pass it by: its sequence is not visible to them.
-void overlay_undo(Overlay *overlay)
+void overlay_undo(Overlay *overlay, size_t keep)
 {
   OverlayTable *table = overlay->active;
-  while (overlay->unpublished_count) {
+  assert(keep <= overlay->unpublished_count);
+  while (overlay->unpublished_count > keep) {
     Node *node = overlay->unpublished[--overlay->unpublished_count];
     _Atomic(Node *) *bucket = &table->buckets[node->hash % BUCKETS];
     assert(atomic_load(bucket) == node);
@@ -235,6 +236,11 @@ void overlay_publish(Overlay *overlay, uint64_t sequence)
   pthread_mutex_unlock(&overlay->lock);
   tables_unref(old);
   overlay->unpublished_count = 0;
+}
+
+size_t overlay_unpublished(const Overlay *overlay)
+{
+  return overlay->unpublished_count;
 }
 
 size_t overlay_active_rows(const Overlay *overlay)

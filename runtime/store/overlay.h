@@ -39,8 +39,9 @@ void overlay_put(Overlay *overlay, Slice key, Slice row, uint64_t sequence);
 // The newest row of a key in the active table, published or not.
 bool overlay_active_row(const Overlay *overlay, Slice key, Slice *row);
 
-// Forgets what was put since the last publication.
-void overlay_undo(Overlay *overlay);
+// Forgets what was put since the last publication, all but the first `keep` rows.
+void overlay_undo(Overlay *overlay, size_t keep);
+size_t overlay_unpublished(const Overlay *overlay);  // how many rows that are
 void overlay_publish(Overlay *overlay, uint64_t sequence);
 
 size_t overlay_active_rows(const Overlay *overlay);  // put, not distinct

@@ -1,5 +1,6 @@
 -- Hostile bytes, and a system that gives no more: the server lives and answers others.
 
+local ffi = require 'ffi'
 local mpack = require 'mpack'
 local eventually = require 'spec.support.eventually'
 local process = require 'spec.support.process'
@@ -244,6 +245,229 @@ describe('a full disk', function()
     local answer = server:call('get_online_features', { service = 'ranking',
       entities = { driver_id = { 1001, 20000 } }, now = '2021-06-01T00:00:00Z' })
     assert.same({ 12, 12 }, { answer.rows[1][2], answer.rows[2][2] })
+  end)
+end)
+
+-- A process that keeps the store's write transaction until it is killed.
+local function hold_writer(project)
+  local script = project.space:write('hold.lua', [[
+    local ffi = require 'ffi'
+    ffi.cdef 'int pause(void);'
+    require('spec.support.store').open(...):write(function()
+      io.write('held\n')
+      io.flush()
+      ffi.C.pause()
+    end)
+  ]])
+  local own = os.getenv('TIDEMARK_LIB')
+  local folder = project.space:path('.tidemark/store')
+  local child = process.spawn(own and '/usr/bin/luajit' or process.TIDEMARK, {
+    args = own and { script, folder } or { 'lua', script, folder },
+    env = { LUA_PATH = './?.lua;./?/init.lua;;' },
+  })
+  process.wait(function()
+    return child.stdout:match('^held\n') or child.status
+  end, 'the store to be held')
+  assert(not child.status, child.stderr)
+  return child
+end
+
+describe('a full map', function()
+  local LATER = { service = 'ranking', entities = { driver_id = { 1001, 1, 3000 } },
+    now = '2021-06-01T00:00:00Z' }
+  local project, server
+
+  before_each(function()
+    project = projects.new({ rows = ROWS })
+    project:materialize('2021-04-01', '2021-05-01')
+  end)
+
+  after_each(function()
+    if server then
+      server:kill()
+    end
+    project:remove()
+  end)
+
+  local function start(...)
+    server = servers.start(project.folder, { args = { ... } })
+  end
+
+  local function trips(asked)
+    local text = ''
+    for _, row in ipairs(assert(server:call('get_online_features', asked)).rows) do
+      text = text .. tostring(row[2]) .. ' '
+    end
+    return text
+  end
+
+  local function push_rows(first, last, text)
+    local rows = {}
+    for id = first, last do
+      rows[#rows + 1] = { driver_id = id, event_time = '2021-05-02T00:00:00Z', rate = 0.25,
+        trips = id, city = text }
+    end
+    return server:call('push', { view = 'rates', rows = rows })
+  end
+
+  it('stops materialize with an error that names the option, and reads go on', function()
+    start()
+    local rows = {}
+    for i = 1, 20000 do
+      rows[i] = i .. ',2021-05-02T07:00:00Z,2021-05-02T07:00:00Z,0.75,12,' .. ('x'):rep(200)
+    end
+    project:set_rows(rows)
+    local function fails(...)
+      return project:fails('materialize', '2021-05-01', '2021-06-01', '--quiet', ...)
+    end
+    assert.matches('has filled its map of 1048576 bytes; open it with a larger one '
+      .. '(--map-size SIZE), or drop views', fails('--map-size', '1MiB'), 1, true)
+    assert.same(EXPECTED, server:call('get_online_features', ASKED).rows)
+    assert.equal(1, server:call('metrics').store.rows)
+    assert.matches('at least 1 MiB', fails('--map-size', '1000'), 1, true)
+    project:materialize('2021-05-01', '2021-06-01')
+    assert.equal(20000, server:call('metrics').store.rows)
+    assert.same(('12 '):rep(3), trips(LATER))
+  end)
+
+  it('keeps pushed rows readable, and in the log until there is room', function()
+    start('--map-size', '1MiB')
+    for first = 1, 3000, 500 do
+      assert.equal(500, assert(push_rows(first, first + 499, ('x'):rep(1000))).written)
+    end
+    local failure = eventually(function()
+      local text = server:call('metrics').log.failure
+      return text ~= mpack.NIL and text
+    end, 'applying to fail')
+    assert.matches('filled its map of 1048576 bytes; open it with a larger one (--map-size SIZE)',
+      failure, 1, true)
+    assert.equal('1001 1 3000 ', trips(LATER))
+    assert.equal(1, assert(push_rows(1, 1, 'y')).written)
+    assert.equal(1, (server:stop()))
+    assert.matches('pushed rows are in the log but not applied: .*%-%-map%-size SIZE',
+      server.process.stderr)
+    -- The same bound again would hide what was acknowledged, so it is refused.
+    local ok, message = pcall(start, '--map-size', '1MiB')
+    assert.is_false(ok)
+    assert.matches('the log could not be applied: .*%-%-map%-size SIZE', message)
+    start('--map-size', '64MiB')
+    assert.equal('1001 1 3000 ', trips(LATER))
+    assert.equal(0, (server:stop()))
+    -- The store is larger now than the option that the next one gives: it still opens and reads.
+    start('--map-size', '1MiB')
+    assert.equal('1001 1 3000 ', trips(LATER))
+    assert.equal('3000', project:online('driver_id=3000', '--now', '2021-06-01')[1].trips)
+  end)
+
+  it('refuses pushes when too much waits for the store, and takes them again', function()
+    start('--max-queue', '1MiB', '--threads', '1')
+    local holder = hold_writer(project)
+    local connection = server:connect()
+    local done, refused, under_way, sent = 0, 0, 0, 0
+    local text = ('x'):rep(1000000)
+    local function send()
+      sent, under_way = sent + 1, under_way + 1
+      local rows = {}
+      for id = 1, 8 do
+        rows[id] = { driver_id = sent * 10 + id, event_time = '2021-05-02T00:00:00Z', trips = sent,
+          city = text }
+      end
+      connection:request('push', { view = 'rates', rows = rows }, function(err, result)
+        under_way = under_way - 1
+        if err == nil or err == mpack.NIL then
+          assert(result.written == 8)
+          done = done + 1
+        else
+          assert(err[1] == 10, err[2])
+          assert(err[2]:find('too many pushes are waiting for the disk', 1, true), err[2])
+          assert(err[2]:find('--max-queue SIZE', 1, true), err[2])
+          refused = refused + 1
+        end
+      end)
+    end
+    repeat
+      send()
+      process.wait(function()
+        return under_way == 0
+      end, 'an answer')
+    until server:call('metrics').log.unapplied_tables == 8
+    assert.equal(0, refused)
+    -- One more table fills, and then the queue.
+    for _ = 1, 10 do
+      send()
+    end
+    process.wait(function()
+      return refused > 0
+    end, 'a push to be refused')
+    local asked = { features = { 'rates:trips' }, entities = { driver_id = { 11, done * 10 + 1 } },
+      now = '2021-06-01T00:00:00Z' }
+    assert.same({ { 1 }, { done } }, server:call('get_online_features', asked).rows)
+    holder:send('sigkill')  -- nothing of it stays, not even its lock
+    process.wait(function()
+      return under_way == 0
+    end, 'all answers')
+    assert.equal(sent, done + refused)
+    assert.equal(1, assert(push_rows(1, 1, 'after')).written)
+    connection:close()
+    holder:wait()
+  end)
+end)
+
+describe('a damaged row', function()
+  it('fails the push that needs it and none of those beside it', function()
+    local rows = {}
+    for id = 1, 40 do
+      rows[id] = id .. ',2021-04-12T07:00:00.00' .. (1000 + id) .. 'Z,,0.5,10,Paris'
+    end
+    local project = projects.new({ rows = rows })
+    project:materialize('2021-04-01', '2021-05-01')
+    local server = servers.start(project.folder)
+    local connection = server:connect()
+    finally(function()
+      connection:close()
+      server:kill()
+      project:remove()
+    end)
+    local file = assert(io.open(project.space:path('.tidemark/store/data.mdb'), 'r+b'))
+    local bytes = file:read('*a')
+    -- A row begins with its version and has its event time, the only one of its kind, at byte 8.
+    local time = ffi.new('int64_t[1]', 1618210800001007LL)
+    local at = assert(bytes:find(ffi.string(time, 8), 1, true)) - 8
+    assert.equal(1, bytes:byte(at))
+    assert.is_nil(bytes:find(ffi.string(time, 8), at + 9, true))
+    file:seek('set', at - 1)
+    file:write('\99')
+    file:close()
+
+    local good, bad, answers = 0, {}, 0
+    for round = 1, 10 do
+      for id = 1, 40 do
+        connection:request('push', { view = 'rates', rows = {
+          { driver_id = 100 * id, event_time = round, rate = 0.25 },
+          { driver_id = id, event_time = '2021-04-13T00:00:00Z', rate = 0.25, trips = round },
+        } }, function(err, result)
+          answers = answers + 1
+          if err == nil or err == mpack.NIL then
+            good = good + result.written
+          else
+            bad[#bad + 1] = id .. ': ' .. err[2]
+          end
+        end)
+      end
+    end
+    process.wait(function()
+      return answers == 400
+    end, 'all answers')
+    assert.equal(39 * 10 * 2, good)
+    assert.equal(10, #bad)
+    for _, message in ipairs(bad) do
+      assert.matches('^7: an online row of view %d+ in the store .* is damaged', message)
+    end
+    local asked = { features = { 'rates:trips' }, entities = { driver_id = { 6, 8, 700, 800 } },
+      now = '2021-04-14T00:00:00Z', include = { 'statuses' } }
+    local answer = server:call('get_online_features', asked)
+    assert.same({ { 10 }, { 10 } }, { answer.rows[1], answer.rows[2] })
+    assert.same({ 'NOT_FOUND', 'NULL_VALUE' }, { answer.statuses[3][1], answer.statuses[4][1] })
   end)
 end)
 

@@ -81,6 +81,7 @@
 ---@field views { view: string, mark: integer?, age: integer?, updated_at: integer?, rows: integer?, tombstones: integer? }[] # of each view: up to when it is materialized, how long ago that is, when that was done (microseconds), and its online rows as last counted
 ---@field counted_at? integer # when rows were last counted, in microseconds
 ---@field store? table<string, integer> # `map_bytes` at most, `used_bytes`, `rows` of all views, `readers`: slots in use
+---@field log? { queued_pushes: integer, queued_bytes: integer, unapplied_tables: integer, failure: string? } # pushes that wait for the log; tables of logged rows (32 MiB each, at most 8) that wait to be put into the store, and why that fails; nil where nothing was pushed
 
 ---@class tidemark.PlanResult
 ---@field generation integer # the current one; after apply the new one
