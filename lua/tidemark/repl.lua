@@ -1,5 +1,8 @@
 -- The interactive interpreter of `tidemark lua`: expressions print their values, statements run,
--- and what is not finished yet goes on in the next line.
+-- and what is not finished yet goes on in the next line. In a project's folder `project` is that
+-- project, and `tidemark` is the library anywhere.
+
+local complete = require 'tidemark.complete'
 
 local M = {}
 
@@ -77,21 +80,25 @@ local function read_chunk(read, prompt)
   while true do
     prompt(text and '>> ' or '> ')
     local line = read()
-    if not line then
+    if line == nil then
       return nil
-    end
-    text = text and text .. '\n' .. line or line
-    local chunk, message, incomplete = M.compile(text)
-    if chunk or not incomplete then
-      return chunk, message
+    elseif line == false then
+      text = nil -- given up
+    else
+      text = text and text .. '\n' .. line or line
+      local chunk, message, incomplete = M.compile(text)
+      if chunk or not incomplete then
+        return chunk, message
+      end
     end
   end
 end
 
 --- Reads, evaluates and prints until the input ends.
----@param read? fun(): string? one line, nil at the end
+---@param read? fun(): string|false|nil  one line, false when it was given up, nil at the end
 ---@param prompt? fun(text: string)
-function M.run(read, prompt)
+---@param prepare? fun(chunk: function)  before a chunk is run
+function M.run(read, prompt, prepare)
   read = read or function()
     return io.read('*l')
   end
@@ -102,14 +109,85 @@ function M.run(read, prompt)
   while true do
     local chunk, message = read_chunk(read, prompt)
     if chunk then
+      if prepare then
+        prepare(chunk)
+      end
       print_results(xpcall(chunk, debug.traceback))
     elseif message then
       io.stderr:write(message, '\n')
     else
-      prompt('\n')
       return
     end
   end
+end
+
+local function is_there(path)
+  local file = io.open(path)
+  if file then
+    file:close()
+  end
+  return file ~= nil
+end
+
+--- Sets the globals that a session begins with.
+local function open_project(environment)
+  local tidemark = require 'tidemark'
+  environment.tidemark = tidemark
+  if is_there('definitions') or is_there('.tidemark') then
+    local good, project = pcall(tidemark.open, '.')
+    environment.project = good and project or nil
+  end
+end
+
+--- Names that stand in strings: what was applied, and `view:feature`.
+local function known_names(environment)
+  local names = {}
+  local project = environment.project
+  for _, kind in ipairs { 'feature_views', 'feature_services', 'entities', 'sources' } do
+    local good, items = pcall(function()
+      return project:list(kind)
+    end)
+    for _, item in ipairs(good and items or {}) do
+      names[#names + 1] = item.name
+      for _, feature in ipairs(kind == 'feature_views' and item.features or {}) do
+        local name = type(feature) == 'table' and feature.name or feature
+        names[#names + 1] = item.name .. ':' .. name
+      end
+    end
+  end
+  return names
+end
+
+--- A session of `tidemark lua`: with an editor on a terminal, otherwise over plain lines.
+---@param editor userdata?  runtime/host/line.h
+function M.start(editor)
+  local environment = _G
+  open_project(environment)
+  if not editor then
+    M.run()
+    io.write('\n')
+    return
+  end
+  local pending
+  local function completed(text, width)
+    return complete.complete(text, environment, function()
+      return known_names(environment)
+    end, width)
+  end
+  io.write(_VERSION, ' (', jit.version, ')', environment.project and ', `project` is open' or '',
+    '; Tab completes, Ctrl-D ends\n')
+  M.run(function()
+    local line = editor:read(pending, completed)
+    if line then
+      editor:add(line)
+    end
+    return line
+  end, function(text)
+    pending = text
+  end, function(chunk)
+    jit.off(chunk, true) -- what is compiled does not hear Ctrl-C
+  end)
+  io.write('\n')
 end
 
 return M

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "host/host.h"
+#include "host/line.h"
 #include "host/state.h"
 
 typedef struct {
@@ -90,7 +91,7 @@ static void push_repl(lua_State *L)
   lua_getglobal(L, "require");
   lua_pushliteral(L, "tidemark.repl");
   lua_call(L, 1, 1);
-  lua_getfield(L, -1, "run");
+  lua_getfield(L, -1, "start");
   lua_replace(L, -2);
 }
 
@@ -105,7 +106,8 @@ static int run_protected(lua_State *L)
     lua_call(L, (int)run->count, 0);
   } else {
     push_repl(L);
-    lua_call(L, 0, 0);
+    line_push_editor(L);
+    lua_call(L, 1, 0);
   }
   return 0;
 }

@@ -14,6 +14,7 @@ local FOREIGN = {
   ['lauxlib.h'] = 'host',
   ['lualib.h'] = 'host',
   ['luajit.h'] = 'host',
+  ['histedit.h'] = 'host',
   ['uv.h'] = 'rpc',
   ['msgpack.h'] = 'data',
   ['duckdb.h'] = 'none',  -- loaded when needed, declared by ourselves

@@ -31,7 +31,7 @@ describe('the REPL', function()
   it('runs statements over several lines', function()
     local printed, prompts = session('for i = 1, 2 do', 'io.write(i)', 'end')
     assert.equal('12', printed)
-    assert.same({ '> ', '>> ', '>> ', '> ', '\n' }, prompts)
+    assert.same({ '> ', '>> ', '>> ', '> ' }, prompts)
   end)
 
   it('compiles what is complete and says what is wrong', function()

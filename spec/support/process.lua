@@ -108,6 +108,13 @@ end
 ---@field cwd string?
 ---@field env table<string, string|false>?  added to ours; false removes
 ---@field stdin string?
+---@field interactive boolean?  stdin stays open for Process:write
+
+local function close_input(stdin)
+  stdin:shutdown(function()
+    stdin:close()
+  end)
+end
 
 --- Starts `program`.
 ---@param program string
@@ -135,14 +142,25 @@ function M.spawn(program, options)
   if options.stdin then
     stdin:write(options.stdin)
   end
-  stdin:shutdown(function()
-    stdin:close()
-  end)
+  if options.interactive then
+    process.stdin = stdin
+  else
+    close_input(stdin)
+  end
   return process
+end
+
+--- Writes to the stdin of an interactive process.
+function Process:write(text)
+  self.stdin:write(text)
 end
 
 --- Waits for the end; returns the exit status and the signal.
 function Process:wait(timeout)
+  if self.stdin then
+    close_input(self.stdin)
+    self.stdin = nil
+  end
   M.wait(function()
     return self.status and self.open == 0
   end, self.name .. ' to end', timeout)
