@@ -15,9 +15,10 @@ struct Builder {
   size_t capacity;  // in values, a multiple of 64
   size_t null_count;
   uint8_t *data;
-  uint64_t *valid;  // bits beyond `count` are set, so that only nulls have to touch it
-  Arena text;       // bytes of strings
-  char *chunk;      // free part of the newest chunk
+  uint64_t *valid;   // bits beyond `count` are set, so that only nulls have to touch it
+  uint64_t *errors;  // made for the first value that failed; bits beyond `count` are not set
+  Arena text;        // bytes of strings
+  char *chunk;       // free part of the newest chunk
   size_t chunk_left;
   Builder *child;     // a list's elements; NULL otherwise
   Column child_view;  // what builder_column last showed of it
@@ -45,6 +46,7 @@ void builder_free(Builder *builder)
   arena_deinit(&builder->text);
   free(builder->data);
   free(builder->valid);
+  free(builder->errors);
   free(builder);
 }
 
@@ -55,7 +57,8 @@ size_t builder_count(const Builder *builder)
 
 size_t builder_bytes(const Builder *builder)
 {
-  return builder->capacity * builder->width + builder->capacity / 8 + builder->text.used
+  size_t bits = builder->capacity / 8 * (builder->errors ? 2 : 1);
+  return builder->capacity * builder->width + bits + builder->text.used
          + (builder->child ? builder_bytes(builder->child) : 0);
 }
 
@@ -64,6 +67,8 @@ void builder_reset(Builder *builder)
   if (builder->valid) {
     memset(builder->valid, 0xff, builder->capacity / 8);
   }
+  free(builder->errors);
+  builder->errors = NULL;
   builder->count = 0;
   builder->null_count = 0;
   arena_reset(&builder->text);
@@ -88,6 +93,10 @@ static void reserve(Builder *builder, size_t extra)
   builder->data = mem_realloc(builder->data, capacity, builder->width);
   builder->valid = mem_realloc(builder->valid, capacity / 64, sizeof(uint64_t));
   memset(builder->valid + builder->capacity / 64, 0xff, (capacity - builder->capacity) / 8);
+  if (builder->errors) {
+    builder->errors = mem_realloc(builder->errors, capacity / 64, sizeof(uint64_t));
+    memset(builder->errors + builder->capacity / 64, 0, (capacity - builder->capacity) / 8);
+  }
   builder->capacity = capacity;
 }
 
@@ -116,6 +125,14 @@ void builder_add_null(Builder *builder)
   column_set_valid(builder->valid, builder->count, false);
   builder->null_count++;
   builder->count++;
+}
+
+static void mark_failed(Builder *builder, size_t place)
+{
+  if (!builder->errors) {
+    builder->errors = mem_zalloc(builder->capacity / 64, sizeof(uint64_t));
+  }
+  column_set_valid(builder->errors, place, true);
 }
 
 // Whether values point to bytes elsewhere, which a builder has to copy.
@@ -149,6 +166,9 @@ void builder_add(Builder *builder, const Column *column, size_t row)
   assert(type_equal(builder->type, column->type));
   if (!column_has(column, row)) {
     builder_add_null(builder);
+    if (column_failed(column, row)) {
+      mark_failed(builder, builder->count - 1);
+    }
     return;
   }
   reserve(builder, 1);
@@ -213,6 +233,11 @@ void builder_gather(Builder *builder, const Column *column, const uint32_t *rows
       builder->null_count++;
     }
   }
+  for (size_t i = 0; column->errors && i < count; i++) {
+    if (column_failed(column, rows[i])) {
+      mark_failed(builder, builder->count + i);
+    }
+  }
   builder->count += count;
 }
 
@@ -271,6 +296,7 @@ Column builder_column(Builder *builder)
       .valid = builder->null_count ? builder->valid : NULL,
       .data = builder->data,
       .child = builder->child ? &builder->child_view : NULL,
+      .errors = builder->errors,
   };
 }
 
@@ -292,6 +318,20 @@ static const uint64_t *pick_valid(const Column *from, const uint32_t *rows, size
   return valid;
 }
 
+// Bits of the picked values that failed; NULL when none did.
+static const uint64_t *pick_errors(const Column *from, const uint32_t *rows, size_t count,
+                                   Arena *arena)
+{
+  uint64_t *errors = NULL;
+  for (size_t i = 0; from->errors && i < count; i++) {
+    if (rows[i] != UINT32_MAX && column_failed(from, rows[i])) {
+      errors = errors ? errors : arena_zalloc(arena, column_valid_words(count), sizeof(*errors));
+      column_set_valid(errors, i, true);
+    }
+  }
+  return errors;
+}
+
 Column column_pick(const Column *from, const uint32_t *rows, size_t count, Arena *arena)
 {
   size_t bytes;
@@ -304,5 +344,6 @@ Column column_pick(const Column *from, const uint32_t *rows, size_t count, Arena
       .valid = pick_valid(from, rows, count, arena),
       .data = data,
       .child = from->child,
+      .errors = pick_errors(from, rows, count, arena),
   };
 }

@@ -332,6 +332,26 @@ static uint8_t flags_of(bool deleted, bool wide, bool errors, Slice key)
                    | (key.size ? ROW_HAS_KEY : 0));
 }
 
+// Appends the bits of values that failed, where there are any.
+static bool put_errors(Buf *out, const Column *const *columns, size_t count, size_t row)
+{
+  bool any = false;
+  for (size_t i = 0; i < count; i++) {
+    if (!columns[i] || !column_failed(columns[i], row)) {
+      continue;
+    }
+    size_t bytes = (count + 7) / 8;
+    if (!any) {
+      any = true;
+      buf_reserve(out, bytes);
+      memset(out->data + out->size, 0, bytes);
+      out->size += bytes;
+    }
+    out->data[out->size - bytes + i / 8] |= (uint8_t)(1U << (i % 8));
+  }
+  return any;
+}
+
 // Completes the row that begins at `start`.
 static void put_header(Buf *out, size_t start, RowRank rank, uint8_t flags, size_t count)
 {
@@ -363,8 +383,9 @@ void row_encode(Buf *out, RowRank rank, bool deleted, const Column *const *colum
     bool fits = put_values(out, columns, count, row, true);
     assert(fits);
   }
+  bool errors = put_errors(out, columns, count, row);
   buf_put_slice(out, key);
-  put_header(out, start, rank, flags_of(deleted, wide, false, key), count);
+  put_header(out, start, rank, flags_of(deleted, wide, errors, key), count);
 }
 
 void row_encode_values(Buf *out, RowRank rank, bool deleted, const RowValues *values, Slice key)

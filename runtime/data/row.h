@@ -85,7 +85,7 @@ Slice row_span(const RowView *row, uint32_t first, uint32_t count, uint32_t *pre
 ValueStatus row_slot_status(const RowView *row, uint32_t slot);
 
 // Appends an encoded row. `columns[i]` is slot i at position `row`, or NULL for a slot that is not
-// given (nil). `key` is empty unless the stored key is a digest. A deleted row has no features. The
+// given (nil). Values that failed (Column.errors) are nil and marked. `key` is empty unless the stored key is a digest. A deleted row has no features. The
 // event time is not null, and a row ends at 4 GiB: both are asserted, so callers check what they
 // read.
 void row_encode(Buf *out, RowRank rank, bool deleted, const Column *const *columns, size_t count,

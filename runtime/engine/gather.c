@@ -8,14 +8,18 @@
 struct Gather {
   Type type;
   size_t count;
-  size_t width;     // bytes per value; of a Slice for texts
-  uint8_t *values;  // NULL for lists
-  uint8_t *there;   // a byte per value: bits of one word may belong to two threads
-  uint64_t *valid;  // made by gather_column
-  Arena *texts;     // per thread
+  size_t width;      // bytes per value; of a Slice for texts
+  uint8_t *values;   // NULL for lists
+  uint8_t *states;   // a byte per value: bits of one word may belong to two threads
+  uint64_t *valid;   // made by gather_column
+  uint64_t *errors;  // too, where a value failed
+  Arena *texts;      // per thread
   unsigned threads;
   Builder *lists;  // lists only
 };
+
+// What a value is; one that was not put is null.
+enum { IS_NULL, IS_THERE, IS_FAILED };
 
 static bool is_text(Type type)
 {
@@ -34,7 +38,7 @@ Gather *gather_new(Type type, size_t count, unsigned threads)
   }
   gather->width = is_text(type) ? sizeof(Slice) : type_width(type);
   gather->values = mem_zalloc(count, gather->width);
-  gather->there = mem_zalloc(count, 1);
+  gather->states = mem_zalloc(count, 1);
   gather->texts = mem_zalloc(threads, sizeof(Arena));
   return gather;
 }
@@ -50,8 +54,9 @@ void gather_free(Gather *gather)
   builder_free(gather->lists);
   free(gather->texts);
   free(gather->values);
-  free(gather->there);
+  free(gather->states);
   free(gather->valid);
+  free(gather->errors);
   free(gather);
 }
 
@@ -94,7 +99,12 @@ void gather_put(Gather *gather, unsigned thread, size_t first, const Column *col
   }
   assert(first + count <= gather->count && thread < gather->threads);
   for (size_t i = 0; i < count; i++) {
-    gather->there[first + i] = column_has(column, i);
+    gather->states[first + i] = column_has(column, i);  // IS_THERE or IS_NULL
+  }
+  for (size_t i = 0; column->errors && i < count; i++) {
+    if (column_failed(column, i)) {
+      gather->states[first + i] = IS_FAILED;
+    }
   }
   if (is_text(gather->type)) {
     put_texts(gather, thread, first, column, count);
@@ -103,16 +113,27 @@ void gather_put(Gather *gather, unsigned thread, size_t first, const Column *col
   }
 }
 
+static uint64_t *state_bits(const Gather *gather, uint8_t state)
+{
+  uint64_t *bits = mem_zalloc(column_valid_words(gather->count), sizeof(uint64_t));
+  for (size_t i = 0; i < gather->count; i++) {
+    bits[i / 64] |= (uint64_t)(gather->states[i] == state) << (i % 64);
+  }
+  return bits;
+}
+
 Column gather_column(Gather *gather)
 {
   if (gather->lists) {
     return builder_column(gather->lists);
   }
   if (!gather->valid) {
-    gather->valid = mem_zalloc(column_valid_words(gather->count), sizeof(uint64_t));
-    for (size_t i = 0; i < gather->count; i++) {
-      gather->valid[i / 64] |= (uint64_t)gather->there[i] << (i % 64);
-    }
+    gather->valid = state_bits(gather, IS_THERE);
+    bool failed = gather->count && memchr(gather->states, IS_FAILED, gather->count);
+    gather->errors = failed ? state_bits(gather, IS_FAILED) : NULL;
   }
-  return (Column){.type = gather->type, .valid = gather->valid, .data = gather->values};
+  return (Column){.type = gather->type,
+                  .valid = gather->valid,
+                  .data = gather->values,
+                  .errors = gather->errors};
 }

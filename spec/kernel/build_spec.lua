@@ -23,15 +23,17 @@ end
 local function packed(name, values)
   local all = {}
   for i, value in ipairs(values) do
-    all[i] = data.pack(name, value)
+    all[i] = value == data.FAILED and 'failed' or data.pack(name, value)
   end
   return all
 end
 
+-- In one column of three some values failed.
 local function random_values(name, count, null_in)
-  local values = {}
+  local values, failing = {}, random.once_in(3)
   for i = 1, count do
-    values[i] = data.random_value(name, null_in)
+    local failed = failing and random.once_in(4)
+    values[i] = failed and data.FAILED or data.random_value(name, null_in)
   end
   return values
 end
@@ -115,6 +117,21 @@ describe('builder', function()
     assert.is_false(column_of(built).valid == nil)
     assert.equal(data.NULL, read('int64', built)[101])
     assert.equal(100LL, read('int64', built)[100])
+  end)
+
+  it('says that nothing failed until something did, and after a reset', function()
+    local built = builder('int64')
+    local column = data.column('int64', { 1, data.NULL, data.FAILED })
+    for i = 1, 100 do
+      C.tidemark_builder_add(built, column.c, i % 2)
+    end
+    assert.is_true(column_of(built).errors == nil)
+    C.tidemark_builder_add(built, column.c, 2)
+    assert.same({ data.NULL, 1LL, data.FAILED },
+      { unpack(read('int64', built), 99, 101) })
+    C.tidemark_builder_reset(built)
+    C.tidemark_builder_add(built, column.c, 1)
+    assert.same({ data.NULL }, read('int64', built))
   end)
 
   it('forgets on reset and keeps its memory', function()

@@ -51,17 +51,27 @@ local function status(view, slot)
   return ffi.string(C.tidemark_row_slot_status(view, slot))
 end
 
+-- A value of a slot: one of nine failed, where `failing`.
+local function random_slot(name, failing)
+  if failing and random.once_in(9) then
+    return data.FAILED, data.NULL, 'ERROR'
+  end
+  local value = data.random_value(name, 4)
+  return value, value, value == data.NULL and 'NULL_VALUE' or 'PRESENT'
+end
+
 local function random_row()
   local row = { columns = {}, packed = {}, statuses = {} }
+  local failing = random.once_in(3)
   for slot = 1, math.random(0, 12) do
     local name = random.pick(data.TYPES)
-    local value = data.random_value(name, 4)
+    local value, stored, state = random_slot(name, failing)
     row.columns[slot] = not random.once_in(8) and data.column(name, { value })
     if not row.columns[slot] then
-      value = data.NULL
+      stored, state = data.NULL, 'NULL_VALUE'
     end
-    row.packed[slot] = data.pack(name, value)
-    row.statuses[slot] = value == data.NULL and 'NULL_VALUE' or 'PRESENT'
+    row.packed[slot] = data.pack(name, stored)
+    row.statuses[slot] = state
   end
   row.rank = rank(data.random_value('int64'), random.once_in(3) and TIME_NULL
     or data.random_value('int64'), math.random(0, 2 ^ 40))
@@ -169,13 +179,16 @@ describe('row', function()
   end)
 
   it('marks values whose transform failed as ERROR', function()
-    local bytes = encode { columns = { false, false, data.column('int32', { 1 }) } }
+    local given = { columns = { false, false, data.column('int32', { 1 }) } }
+    local bytes = encode(given)
     local size = ffi.new('uint32_t[1]', #bytes + 1)
     -- flags: ROW_ERRORS; slot 1 failed
     bytes = '\1\4' .. bytes:sub(3, 4) .. ffi.string(size, 4) .. bytes:sub(9) .. '\2'
     local view = open(bytes)
     assert.same({ 'NULL_VALUE', 'ERROR', 'PRESENT' },
       { status(view, 0), status(view, 1), status(view, 2) })
+    given.columns[2] = data.column('float64', { data.FAILED })
+    assert.equal(bytes, encode(given))
   end)
 
   it('is a fixed layout, for stores written before', function()

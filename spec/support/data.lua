@@ -25,6 +25,7 @@ typedef struct Column {
   const uint64_t *valid;
   const void *data;
   const struct Column *child;
+  const uint64_t *errors;
 } Column;
 typedef struct Builder Builder;
 Builder *tidemark_builder_new(const Type *type);
@@ -94,6 +95,12 @@ local M = {}
 M.NULL = setmetatable({}, {
   __tostring = function()
     return 'NULL'
+  end,
+})
+
+M.FAILED = setmetatable({}, {
+  __tostring = function()
+    return 'FAILED'
   end,
 })
 
@@ -185,12 +192,30 @@ local function list_data(values)
   return data, elements
 end
 
---- A column of Lua values (M.NULL for null), laid out by hand. Keep what is returned: it owns the
---- memory; `.c` is the Column.
+-- Bits of values that failed, and the values with nulls for them.
+local function take_failures(values)
+  local taken, bits = {}, nil
+  for i, value in ipairs(values) do
+    taken[i] = value
+    if value == M.FAILED then
+      bits = bits or ffi.new('uint64_t[?]', math.floor(#values / 64) + 1)
+      local word = math.floor((i - 1) / 64)
+      bits[word] = bits[word] + 2ULL ^ ((i - 1) % 64)
+      taken[i] = M.NULL
+    end
+  end
+  return taken, bits
+end
+
+--- A column of Lua values (M.NULL for null, M.FAILED for a null whose function failed), laid out by
+--- hand. Keep what is returned: it owns the memory; `.c` is the Column.
 ---@param name string  a type
 ---@param values any[]
 function M.column(name, values)
-  local column = { type = M.type(name), values = values, valid = valid_bits(values) }
+  local errors
+  values, errors = take_failures(values)
+  local column = { type = M.type(name), values = values, valid = valid_bits(values),
+    errors = errors }
   local element = name:match('^list%((.*)%)$')
   if element then
     local elements
@@ -203,17 +228,17 @@ function M.column(name, values)
   end
   column.c = ffi.new('Column', {
     type = column.type, valid = column.valid, data = ffi.cast('const void *', column.data),
-    child = column.child and column.child.c or nil,
+    child = column.child and column.child.c or nil, errors = errors,
   })
   return column
 end
 
+local function is_set(bits, row)
+  return bits[math.floor(row / 64)] / 2ULL ^ (row % 64) % 2 == 1
+end
+
 local function has(column, row)
-  if column.valid == nil then
-    return true
-  end
-  local word = column.valid[math.floor(row / 64)]
-  return word / 2ULL ^ (row % 64) % 2 == 1
+  return column.valid == nil or is_set(column.valid, row)
 end
 
 local function read_flat(column, ctype, row)
@@ -233,7 +258,8 @@ function M.values(name, column, count)
   local element = name:match('^list%((.*)%)$')
   for row = 0, count - 1 do
     if not has(column, row) then
-      values[row + 1] = M.NULL
+      local failed = column.errors ~= nil and is_set(column.errors, row)
+      values[row + 1] = failed and M.FAILED or M.NULL
     elseif element then
       local list = ffi.cast('const ColumnList *', column.data)[row]
       local all = M.values(element, column.child, tonumber(list.offset + list.length))
