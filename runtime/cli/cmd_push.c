@@ -18,10 +18,12 @@ typedef struct {
   PushColumn *columns;
   size_t column_count;
   TimeUnit unit;
+  Table source;  // of the view
   uint64_t read;
   uint64_t written;
   uint64_t stale;
   uint64_t rejected;
+  uint64_t noted;  // reasons that were told
 } Pushing;
 
 static bool describe(Pushing *it, const char *kind, const char *name, Buf *bytes, MpReader *answer,
@@ -72,6 +74,8 @@ static void add_times(Pushing *it, MpReader source)
   add_column(it, "created_time", created, time, false);
   add_column(it, "deleted", deleted, (Type){.kind = TYPE_BOOL}, false);
   clock_parse_unit(result_text(source, "time_unit"), &it->unit);
+  it->source.path = text_of(it, source, "path");
+  it->source.sql = text_of(it, source, "sql");
 }
 
 // What the file has to have: the fields of the view, under the names that its source has.
@@ -100,22 +104,36 @@ static bool find_columns(Pushing *it, Error *err)
   return good;
 }
 
-static void note_rejections(Pushing *it, MpReader answer)
+static void note_rejection(Pushing *it, uint64_t row, Slice field, Slice reason)
+{
+  if (it->noted++ < SHOWN_REJECTIONS) {
+    print_note(it->args, "%s:row %" PRIu64 "%s%.*s: %.*s", it->file, row, field.size ? ":" : "",
+               (int)field.size, field.size ? field.data : "", (int)reason.size, reason.data);
+  }
+}
+
+// A value of the file that is not of its column's type. The message names the field.
+static bool note_bad_value(void *context, const BadValue *bad, Error *err)
+{
+  (void)err;
+  note_rejection(context, bad->row, slice_text(""), slice_text(bad->message));
+  return true;
+}
+
+static void note_rejections(Pushing *it, const PushPart *part, MpReader answer)
 {
   MpReader list;
   uint32_t count = result_list(answer, "rejected", &list);
-  for (uint32_t i = 0; i < count && it->rejected + i < SHOWN_REJECTIONS; i++) {
+  for (uint32_t i = 0; i < count; i++) {
     MpReader rejected = result_reader(result_take(&list));
-    Slice field = result_text(rejected, "field");
-    Slice reason = result_text(rejected, "reason");
-    print_note(it->args, "%s:row %" PRIu64 "%s%.*s: %.*s", it->file,
-               it->read + (uint64_t)result_int(rejected, "index") + 1, field.size ? ":" : "",
-               (int)field.size, field.size ? field.data : "", (int)reason.size, reason.data);
+    uint64_t index = (uint64_t)result_int(rejected, "index");
+    uint64_t row = index < part->count ? part->numbers[index] : 0;
+    note_rejection(it, row, result_text(rejected, "field"), result_text(rejected, "reason"));
   }
   it->rejected += count;
 }
 
-static bool push_rows(Pushing *it, const Buf *rows, size_t count, Error *err)
+static bool push_rows(Pushing *it, const PushPart *part, Error *err)
 {
   Params params = {0};
   Buf bytes = {0};
@@ -123,13 +141,12 @@ static bool push_rows(Pushing *it, const Buf *rows, size_t count, Error *err)
   params_put_text(&params, "view", it->view);
   params_put_text(&params, "to", args_value(it->args, "to"));
   params_put(&params, "rows");
-  buf_put_slice(&params.entries, buf_slice(rows));
+  buf_put_slice(&params.entries, buf_slice(&part->rows));
   bool good = session_call(&it->session, "push", &params, &bytes, &answer, err);
   if (good) {
     it->written += (uint64_t)result_int(answer, "written");
     it->stale += (uint64_t)result_int(answer, "stale");
-    note_rejections(it, answer);
-    it->read += count;
+    note_rejections(it, part, answer);
   }
   params_deinit(&params);
   buf_deinit(&bytes);
@@ -138,17 +155,28 @@ static bool push_rows(Pushing *it, const Buf *rows, size_t count, Error *err)
 
 static bool push_file(Pushing *it, Error *err)
 {
-  PushFile *file =
-      push_file_open(it->files, it->file, it->columns, it->column_count, it->unit, err);
-  Buf rows = {0};
-  size_t count = 0;
+  PushFileRequest request = {
+      .path = it->file,
+      .view = it->view,
+      .columns = it->columns,
+      .column_count = it->column_count,
+      .unit = it->unit,
+      .source = it->source,
+      .bad = {.take = note_bad_value, .context = it},
+  };
+  PushFile *file = push_file_open(it->files, &request, err);
+  PushPart part = {0};
   bool good = file != NULL;
   do {
-    good = good && push_file_next(file, &rows, &count, err)
-           && (count == 0 || push_rows(it, &rows, count, err));
-  } while (good && count);
+    good =
+        good && push_file_next(file, &part, err) && (part.count == 0 || push_rows(it, &part, err));
+    if (good) {
+      it->read += part.read;
+      it->rejected += part.read - part.count;
+    }
+  } while (good && part.read);
   push_file_close(file);
-  buf_deinit(&rows);
+  buf_deinit(&part.rows);
   return good;
 }
 

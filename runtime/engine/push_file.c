@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "data/msgpack.h"
 #include "data/row.h"
-#include "source/reader.h"
 
 enum {
   PUSH_FILE_ROWS = 1000,      // of one request
@@ -13,15 +12,17 @@ enum {
 };
 
 struct PushFile {
+  const PushFileRequest *request;
   Engine *engine;
   Reader *reader;
+  ReaderShare *share;  // the one that takes all: it knows the bad rows
   uint64_t total;
   Arena arena;
-  const char *path;
   const char **names;  // of the columns that are read
   size_t column_count;
   Batch batch;
-  size_t at;  // rows of it that were given
+  size_t at;                         // rows of it that were given
+  uint64_t numbers[PUSH_FILE_ROWS];  // of the rows of a part, from 1
 };
 
 static const TableColumn *find_column(const TableColumn *columns, size_t count, const char *name)
@@ -34,53 +35,126 @@ static const TableColumn *find_column(const TableColumn *columns, size_t count, 
   return NULL;
 }
 
-// Chooses the columns to read.
-static bool choose(PushFile *file, const Table *table, const PushColumn *columns, size_t count,
-                   TimeUnit unit, ReaderColumn *chosen, Error *err)
+// Opening -----------------------------------------------------------------------------------------
+
+static bool is_wanted(const PushFileRequest *request, const char *name)
 {
-  Duck *duck = engine_duck(file->engine, err);
+  for (size_t i = 0; i < request->column_count; i++) {
+    const PushColumn *column = &request->columns[i];
+    if (strcmp(column->name, name) == 0 || strcmp(column->column, name) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// The columns of the view's source; none where it cannot be read from here, as with a server
+// elsewhere.
+static void describe_source(PushFile *file, Duck *duck, TableColumn **columns, size_t *count)
+{
+  const Table *source = &file->request->source;
+  Error ignored = {0};
+  *count = 0;
+  if ((source->path || source->sql)
+      && !table_describe(duck, source, columns, count, &file->arena, &ignored)) {
+    *count = 0;
+  }
+}
+
+static bool unknown_column(PushFile *file, const char *name, Error *err)
+{
+  const PushFileRequest *request = file->request;
+  const char **known = arena_alloc(&file->arena, (request->column_count + 1) * sizeof(*known));
+  for (size_t i = 0; i < request->column_count; i++) {
+    known[i] = request->columns[i].column;
+  }
+  const char *near = catalog_suggest(slice_text(name), known, request->column_count);
+  return error_set(
+      err, ERR_DATA,
+      "%s has a column \"%s\", which neither feature_view \"%s\" nor its source has%s%s%s",
+      request->path, name, request->view, near ? ", did you mean \"" : "", near ? near : "",
+      near ? "\"?" : "");
+}
+
+// A column that nobody knows is refused: pushed without it, the feature that was meant would
+// silently keep its values.
+static bool check_columns(PushFile *file, Duck *duck, const TableColumn *there, size_t there_count,
+                          Error *err)
+{
+  TableColumn *source = NULL;
+  size_t source_count = 0;
+  bool described = false;
+  for (size_t i = 0; i < there_count; i++) {
+    if (is_wanted(file->request, there[i].name)) {
+      continue;
+    }
+    if (!described) {
+      describe_source(file, duck, &source, &source_count);
+      described = true;
+    }
+    if (!find_column(source, source_count, there[i].name)) {
+      return unknown_column(file, there[i].name, err);
+    }
+  }
+  return true;
+}
+
+// Chooses the columns to read.
+static bool choose(PushFile *file, Duck *duck, const Table *table, ReaderColumn *chosen, Error *err)
+{
+  const PushFileRequest *request = file->request;
   TableColumn *there;
   size_t there_count;
-  if (!duck || !table_describe(duck, table, &there, &there_count, &file->arena, err)) {
+  if (!table_describe(duck, table, &there, &there_count, &file->arena, err)
+      || !check_columns(file, duck, there, there_count, err)) {
     return false;
   }
   bool says_something = false;  // keys and times alone say nothing of the view
-  for (size_t i = 0; i < count; i++) {
-    const TableColumn *column = find_column(there, there_count, columns[i].column);
-    column = column ? column : find_column(there, there_count, columns[i].name);
-    if (!column && columns[i].required) {
-      return error_set(err, ERR_DATA, "%s has no column \"%s\"", file->path, columns[i].column);
+  for (size_t i = 0; i < request->column_count; i++) {
+    const PushColumn *wanted = &request->columns[i];
+    const TableColumn *column = find_column(there, there_count, wanted->column);
+    column = column ? column : find_column(there, there_count, wanted->name);
+    if (!column && wanted->required) {
+      return error_set(err, ERR_DATA, "%s has no column \"%s\"", request->path, wanted->column);
     }
     if (column) {
-      says_something = says_something || !columns[i].required;
+      says_something = says_something || !wanted->required;
       chosen[file->column_count] =
-          (ReaderColumn){column->name, columns[i].type, unit,
-                         arena_print(&file->arena, "field \"%s\"", columns[i].name)};
-      file->names[file->column_count++] = arena_text(&file->arena, slice_text(columns[i].name));
+          (ReaderColumn){column->name, wanted->type, request->unit,
+                         arena_print(&file->arena, "field \"%s\"", wanted->name)};
+      file->names[file->column_count++] = wanted->name;
     }
   }
   return says_something
          || error_set(err, ERR_DATA, "%s has keys and times but no feature: is it the right file?",
-                      file->path);
+                      request->path);
 }
 
-PushFile *push_file_open(Engine *engine, const char *path, const PushColumn *columns, size_t count,
-                         TimeUnit unit, Error *err)
+static bool open_reader(PushFile *file, Error *err)
+{
+  size_t count = file->request->column_count;
+  file->names = arena_alloc(&file->arena, (count + 1) * sizeof(*file->names));
+  ReaderColumn *chosen = arena_alloc(&file->arena, (count + 1) * sizeof(*chosen));
+  Table table = {.path = file->request->path};
+  ReaderFilter filter = {.bad = &file->request->bad};
+  Duck *duck = engine_duck(file->engine, err);
+  if (!duck || !choose(file, duck, &table, chosen, err)) {
+    return false;
+  }
+  file->reader = reader_open(duck, &table, chosen, file->column_count, &filter, err);
+  return file->reader != NULL;
+}
+
+PushFile *push_file_open(Engine *engine, const PushFileRequest *request, Error *err)
 {
   PushFile *file = mem_zalloc(1, sizeof(*file));
   file->engine = engine;
-  file->path = arena_text(&file->arena, slice_text(path));
-  file->names = arena_alloc(&file->arena, (count + 1) * sizeof(*file->names));
-  ReaderColumn *chosen = arena_alloc(&file->arena, (count + 1) * sizeof(*chosen));
-  Table table = {.path = file->path};
-  if (choose(file, &table, columns, count, unit, chosen, err)) {
-    file->reader =
-        reader_open(engine_duck(engine, err), &table, chosen, file->column_count, NULL, err);
-  }
-  if (!file->reader) {
+  file->request = request;
+  if (!open_reader(file, err)) {
     push_file_close(file);
     return NULL;
   }
+  file->share = reader_share_new(file->reader);
   file->total = reader_total(file->reader);
   return file;
 }
@@ -90,11 +164,28 @@ void push_file_close(PushFile *file)
   if (!file) {
     return;
   }
+  reader_share_free(file->share);
   if (file->reader) {
     reader_close(file->reader);
   }
   arena_deinit(&file->arena);
   free(file);
+}
+
+// Reading -----------------------------------------------------------------------------------------
+
+// Chooses rows of the batch from file->at on, at most `most` of its rows. Returns how many are
+// good.
+static size_t choose_rows(PushFile *file, size_t most)
+{
+  const uint64_t *bad = reader_share_bad(file->share);
+  size_t good = 0;
+  for (size_t row = file->at; row < file->at + most; row++) {
+    if (!bad || !(bad[row / 64] >> (row % 64) & 1)) {
+      file->numbers[good++] = file->batch.first_row + row + 1;
+    }
+  }
+  return good;
 }
 
 static void put_columns(const PushFile *file, size_t count, Buf *rows)
@@ -106,17 +197,19 @@ static void put_columns(const PushFile *file, size_t count, Buf *rows)
     mp_put_text(&packer, file->names[i]);
     msgpack_pack_array(&packer, count);
     for (size_t row = 0; row < count; row++) {
-      row_put_value(rows, &file->batch.columns[i], file->at + row);
+      size_t place = (size_t)(file->numbers[row] - 1 - file->batch.first_row);
+      row_put_value(rows, &file->batch.columns[i], place);
     }
   }
 }
 
-bool push_file_next(PushFile *file, Buf *rows, size_t *count, Error *err)
+bool push_file_next(PushFile *file, PushPart *part, Error *err)
 {
-  *count = 0;
+  part->count = part->read = 0;
+  part->numbers = file->numbers;
   if (file->at == file->batch.count) {
     file->at = 0;
-    if (!reader_next(file->reader, &file->batch, err)) {
+    if (!reader_share_next(file->share, &file->batch, err)) {
       return false;
     }
   }
@@ -125,13 +218,15 @@ bool push_file_next(PushFile *file, Buf *rows, size_t *count, Error *err)
   if (take == 0) {
     return true;
   }
-  put_columns(file, take, rows);
-  while (rows->size > PUSH_FILE_BYTES && take > 1) {
+  part->count = choose_rows(file, take);
+  put_columns(file, part->count, &part->rows);
+  while (part->rows.size > PUSH_FILE_BYTES && take > 1) {
     take /= 2;
-    put_columns(file, take, rows);
+    part->count = choose_rows(file, take);
+    put_columns(file, part->count, &part->rows);
   }
+  part->read = take;
   file->at += take;
-  *count = take;
   Progress progress = {"pushing", file->batch.first_row + file->at, file->total};
   return engine_progress(file->engine, &progress, err);
 }

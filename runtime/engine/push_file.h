@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "engine/engine.h"
+#include "source/reader.h"
 
 // A field of a view that the file may have.
 typedef struct {
@@ -12,14 +13,32 @@ typedef struct {
   bool required;
 } PushColumn;
 
+typedef struct {
+  const char *path;
+  const char *view;  // for messages
+  const PushColumn *columns;
+  size_t column_count;
+  TimeUnit unit;  // of integers that stand for times
+  Table source;   // of the view: what else it has, a file may have too
+  // A value that is not of its type: the row is left out. False ends the reading.
+  BadValues bad;
+} PushFileRequest;
+
 typedef struct PushFile PushFile;
 
-// `unit`: of integers that stand for times. Columns that the file lacks are left out, so that
-// features keep their values; without a required one it fails, and with nothing but those too.
-PushFile *push_file_open(Engine *engine, const char *path, const PushColumn *columns, size_t count,
-                         TimeUnit unit, Error *err);
+// Columns that the file lacks are left out, so that features keep their values; without a required
+// one it fails, and with nothing but those too. So it does with a column that is neither the view's
+// nor its source's: mostly it is a name that was mistyped. The request must outlive the file.
+PushFile *push_file_open(Engine *engine, const PushFileRequest *request, Error *err);
 
-// The next rows: a msgpack map of columns, put in place of what `rows` held. *count is 0 at the
-// end. Also reports progress.
-bool push_file_next(PushFile *file, Buf *rows, size_t *count, Error *err);
+// Some rows of the file, those without bad values.
+typedef struct {
+  Buf rows;  // a msgpack map of columns
+  size_t count;
+  const uint64_t *numbers;  // of each row in the file, from 1
+  size_t read;              // rows of the file that these were chosen from; 0 at the end
+} PushPart;
+
+// The next rows, put in place of what `part` held. Also reports progress.
+bool push_file_next(PushFile *file, PushPart *part, Error *err);
 void push_file_close(PushFile *file);  // NULL is allowed

@@ -162,6 +162,48 @@ describe('push', function()
     assert.same({ 0.25 }, rates(1))
   end)
 
+  it('leaves rows of a file out whose values are of a wrong type, and says which', function()
+    local lines = { 'driver_id,event_timestamp,rate,trips' }
+    for i = 1, 2500 do
+      lines[i + 1] = i .. ',2024-12-31T23:00:00Z,0.25,' .. i
+    end
+    lines[2 + 1] = '2,2024-12-31T23:00:00Z,fast,2'
+    lines[1500 + 1] = 'x,2024-12-31T23:00:00Z,0.5,1500'
+    lines[1501 + 1] = ',2024-12-31T23:00:00Z,0.5,1501'
+    lines[2400 + 1] = '2400,yesterday,0.5,many'
+    local file = p.space:write('new.csv', table.concat(lines, '\n') .. '\n')
+    local result = p:run('push', 'rates', file, '--format', 'csv')
+    assert.equal(1, result.status)
+    assert.same({ view = 'rates', read = '2500', written = '2496', stale = '0', rejected = '4' },
+      csv.parse(result.stdout)[1])
+    local told = {}
+    for line in result.stderr:gmatch('[^\n]+') do
+      told[#told + 1] = line:sub(#file + 2)
+    end
+    table.sort(told)
+    assert.equal(5, #told, result.stderr)
+    assert.same({
+      'row 1500: field "driver_id": expected int64, got "x"',
+      'row 1501:driver_id: the key is null',
+      'row 2400: field "event_time": expected timestamp, got "yesterday"',
+      'row 2400: field "trips": expected int64, got "many"',
+      'row 2: field "rate": expected float64, got "fast"',
+    }, told)
+    assert.same({ '3', 'NOT_FOUND', '2499' }, (function()
+      local rows = p:online('driver_id=3,2,2499', '--now', '2025-01-01')
+      return { rows[1].trips, rows[2].trips__status, rows[3].trips }
+    end)())
+  end)
+
+  it('refuses a file with a column that nobody knows, not with one of the source', function()
+    local file = p.space:write('new.csv',
+      'driver_id,event_timestamp,rate,trip\n1,2024-12-31T23:00:00Z,0.25,7\n')
+    assert.equal('error: ' .. file .. ' has a column "trip", which neither feature_view "rates" '
+      .. 'nor its source has, did you mean "trips"?\n', p:fails('push', 'rates', file))
+    p:set_rows({}, 'driver_id,event_timestamp,created,rate,trips,city,trip')
+    assert.matches('rates', p:must('push', 'rates', file))
+  end)
+
   it('refuses a file without any feature, and names a view that does not exist', function()
     local file = p.space:write('keys.csv', 'driver_id,event_timestamp\n1,2025-01-01T00:00:00Z\n')
     assert.equal('error: ' .. file .. ' has keys and times but no feature: is it the right file?\n',
