@@ -286,7 +286,11 @@ static bool run(History *history, HistoryResult *result, Error *err)
       return false;
     }
   }
-  SpineFile file = {request->spine, plan->time_column, request->time_unit};
+  SpineFile file = {
+      .path = request->spine,
+      .time_column = plan->time_column,
+      .time_unit = request->time_unit,
+  };
   if (!spines_open(&history->spines, plan->engine, &file, plan->keys, plan->key_count, err)) {
     return false;
   }

@@ -11,6 +11,7 @@
 #include "data/key.h"
 #include "data/msgpack.h"
 #include "data/row.h"
+#include "data/unpack.h"
 
 // Declares and begins a function that is visible outside the binary.
 #define EXPORT(...)                                   \
@@ -246,6 +247,21 @@ EXPORT(void tidemark_row_encode(Buf *out, const RowRank *rank, bool deleted,
 EXPORT(void tidemark_row_put_value(Buf *out, const Column *column, size_t row))
 {
   row_put_value(out, column, row);
+}
+
+// `count` values, one after the other; the column points into `data` and the arena.
+EXPORT(bool tidemark_unpack(const Type *type, const char *data, size_t size, size_t count,
+                            Arena *arena, Column *out))
+{
+  Unpack *unpack = unpack_new(*type, count, arena);
+  MpReader reader = reader_of(data, size);
+  for (size_t row = 0; row < count; row++) {
+    if (!unpack_value(unpack, row, &reader)) {
+      return false;
+    }
+  }
+  *out = unpack_column(unpack);
+  return reader.at == reader.end;
 }
 
 EXPORT(bool tidemark_row_open(const char *data, size_t size, RowView *row, char *message))
