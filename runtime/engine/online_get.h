@@ -33,6 +33,7 @@ size_t online_plan_columns(const OnlinePlan *plan);
 const char *online_plan_name(const OnlinePlan *plan, size_t column);
 const Reference *online_plan_reference(const OnlinePlan *plan, size_t column);
 size_t online_plan_keys(const OnlinePlan *plan, const OnlineKey **keys);
+size_t online_plan_lookups(const OnlinePlan *plan);  // rows looked up per entity
 
 // Values of the key columns, as online_plan_keys orders them.
 typedef struct {
@@ -59,3 +60,47 @@ typedef struct {
 // from 0.
 bool online_get_features(DbRead *read, const OnlinePlan *plan, const OnlineEntities *entities,
                          Time now, bool details, OnlineResult *result, Arena *arena, Error *err);
+
+// Several requests at once ------------------------------------------------------------------------
+//
+// The same in two steps: first the keys of all requests, then all rows. While memory is waited for
+// on behalf of one request, work is done for others.
+
+// Encoded keys of some requests, with their view ids. The zero value is empty; the memory is kept
+// between uses.
+typedef struct {
+  Buf bytes;       // one key after the other; a null key has no bytes
+  size_t *starts;  // of each in `bytes`, and the end of the last one
+  size_t count;
+  size_t capacity;
+} OnlineKeys;
+
+void online_keys_reset(OnlineKeys *keys);
+void online_keys_cut(OnlineKeys *keys, size_t count);  // forgets all but the first `count`
+void online_keys_deinit(OnlineKeys *keys);
+
+// Adds the keys of one request: that of row r for look-up l becomes key *first + l * rows + r.
+// After a failure none was added.
+bool online_keys_add(OnlineKeys *keys, const OnlinePlan *plan, const OnlineEntities *entities,
+                     size_t *first, Error *err);
+
+// Whether every view has the same one column as its key.
+bool online_plan_single_key(const OnlinePlan *plan);
+
+// The same for such a plan, from `rows` msgpack values as they came, not checked yet. False, and
+// nothing happens, unless all are there and are keys of the right type that are not null.
+bool online_keys_read(OnlineKeys *keys, const OnlinePlan *plan, MpReader *values, size_t rows,
+                      size_t *first);
+
+typedef struct {
+  const OnlinePlan *plan;
+  size_t rows;
+  size_t first;  // of its keys
+  bool details;
+  OnlineResult result;
+} OnlineRequest;
+
+// Fills the results of all requests. Rows times columns of each stay within ONLINE_VALUES_MAX. A
+// row that cannot be read fails all of them.
+bool online_find(DbRead *read, const OnlineKeys *keys, OnlineRequest *requests, size_t count,
+                 Time now, Arena *arena, Error *err);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "rpc/methods.h"
 #include "rpc/pack.h"
+#include "rpc/pattern.h"
 
 typedef enum {
   CONN_OPEN,       // reads requests
@@ -34,13 +35,17 @@ struct Conn {
   Counter *reason;    // why it will be closed, where that is decided before; else NULL
   Conn *turn_previous;
   Conn *turn_next;
-  size_t later;       // answers under way on other threads
-  Buf input;          // what was received and not answered yet: nearly always nothing
-  FrameScan scan;     // of the frame that `input` starts with
-  size_t queued;      // of `waiting`, when last looked at: what libuv still has
-  uint64_t waiting;   // bytes given to libuv and not written yet
-  uint64_t active;    // loop time in ms of the last byte in or out
-  uint64_t received;  // clock_monotonic_ns of the last byte in
+  size_t later;        // answers under way on other threads
+  Buf input;           // what was received and not answered yet: nearly always nothing
+  FrameScan scan;      // of the frame that `input` starts with
+  size_t queued;       // of `waiting`, when last looked at: what libuv still has
+  uint64_t waiting;    // bytes given to libuv and not written yet
+  uint64_t active;     // loop time in ms of the last byte in or out
+  uint64_t received;   // clock_monotonic_ns of the last byte in
+  bool ready;          // among loop->ready, with `fresh`
+  Slice fresh;         // what was just read, in loop->scratch
+  size_t first_taken;  // of the requests taken from what is being answered (pattern.h)
+  size_t taken;
 };
 
 // A write that the socket did not take at once. Owns its bytes.
@@ -281,6 +286,7 @@ static bool put_result(Conn *conn, const Frame *frame, Error *err)
   context->defer_host = conn;
   context->defer_id = frame->id;
   context->defer_silent = frame->kind == FRAME_NOTIFICATION;
+  context->rest = frame->rest;
   return call_method(context, frame->method, params, &conn->loop->reply, err)
          && check_size(conn, start, err);
 }
@@ -451,6 +457,85 @@ static FrameStatus answer_next(Conn *conn, Slice bytes, size_t *size)
   return status;
 }
 
+// Requests that fit a pattern -------------------------------------------------------------------
+
+// Takes such requests from the front of what is left of `bytes`. Those that are too old, or one too
+// many, hear why in the general way.
+static void take_requests(Conn *conn, Slice bytes)
+{
+  ServerLoop *loop = conn->loop;
+  const Patterns *patterns = loop->context->patterns;
+  const FrameLimits *limits = &loop->limits.frame;
+  size_t limit = limits->size < limits->elements ? limits->size : limits->elements;
+  size_t used = 0;
+  size_t size;
+  conn->first_taken = patterns->taken_count;
+  conn->taken = 0;
+  if (conn->state == CONN_FULL || conn->scan.scanned || is_paused(conn)
+      || loop->now - conn->received > loop->limits.wait_ns) {
+    return;
+  }
+  while ((size = pattern_take(loop->context, slice_of(bytes.data + used, bytes.size - used), limit))
+         != 0) {
+    used += size;
+    conn->taken++;
+  }
+}
+
+static void answer_one_taken(Conn *conn, size_t number)
+{
+  ServerLoop *loop = conn->loop;
+  const Taken *taken = &loop->context->patterns->taken[number];
+  size_t start = loop->reply.size;
+  Error err = {0};
+  pattern_answer(loop->context, number, &loop->reply);
+  if (!check_size(conn, start, &err)) {
+    loop->reply.size = start;
+    put_error(&loop->reply, taken->id, &err);
+    counter_add(&loop->metrics->methods[taken->pattern->method].errors[err.code], 1);
+  }
+}
+
+// Answers what was taken from `bytes`; returns how much of them that was.
+static size_t answer_taken(Conn *conn, uint64_t begun)
+{
+  ServerLoop *loop = conn->loop;
+  const Patterns *patterns = loop->context->patterns;
+  size_t used = 0;
+  size_t done = 0;
+  while (done < conn->taken && conn->state <= CONN_FINISHING && !is_paused(conn)) {
+    size_t number = conn->first_taken + done++;
+    answer_one_taken(conn, number);
+    used += patterns->taken[number].size;
+    if (loop->reply.size >= LOOP_REPLY_SIZE) {
+      flush(conn);
+    }
+  }
+  loop->now = clock_monotonic_ns();
+  for (size_t i = 0; i < done; i++) {
+    pattern_count(loop->context, conn->first_taken + i, loop->now - begun);
+  }
+  conn->taken = 0;
+  return used;
+}
+
+// Takes, looks up and answers as many requests as it can in one go.
+static size_t answer_alike(Conn *conn, Slice bytes)
+{
+  ServerLoop *loop = conn->loop;
+  CallContext *context = loop->context;
+  size_t used = 0;
+  if (context_patterns(context)) {
+    uint64_t begun = loop->now;
+    take_requests(conn, bytes);
+    if (conn->taken && pattern_find(context)) {
+      used = answer_taken(conn, begun);
+    }
+    pattern_drop(context);
+  }
+  return used;
+}
+
 // Answers the complete frames of `bytes`, until too many answers wait or it is others' turn.
 // Returns the bytes used up.
 static size_t answer_frames(Conn *conn, Slice bytes)
@@ -463,8 +548,9 @@ static size_t answer_frames(Conn *conn, Slice bytes)
       join_turns(conn);
       break;
     }
-    size_t size = 0;
-    FrameStatus status = answer_next(conn, slice_of(bytes.data + used, bytes.size - used), &size);
+    Slice left = slice_of(bytes.data + used, bytes.size - used);
+    size_t size = answer_alike(conn, left);
+    FrameStatus status = size ? FRAME_OK : answer_next(conn, left, &size);
     if (status == FRAME_MORE) {
       break;
     }
@@ -479,18 +565,91 @@ static size_t answer_frames(Conn *conn, Slice bytes)
   return used;
 }
 
-// Answers what it can of `bytes` in one snapshot and mostly one write; loop->now is now. Returns
-// the bytes used up.
-static size_t answer(Conn *conn, Slice bytes)
+// Several connections at once -------------------------------------------------------------------
+//
+// Connections that were read in one turn of the loop are answered together: the requests of all of
+// them that fit a pattern are looked up in one go, and one snapshot does for all.
+
+static Slice unanswered(const Conn *conn)
 {
-  ServerLoop *loop = conn->loop;
-  assert(loop->reply.size == 0 && !conn->waiting_turn);
-  call_batch_begin(loop->context);
-  size_t used = answer_frames(conn, bytes);
-  call_batch_end(loop->context);
+  return conn->ready ? conn->fresh : buf_slice(&conn->input);
+}
+
+static void drop_front(Buf *buf, size_t used)
+{
+  if (used == buf->size) {
+    buf_deinit(buf);
+  } else if (used) {
+    memmove(buf->data, buf->data + used, buf->size - used);
+    buf->size -= used;
+  }
+}
+
+static void update_reading(Conn *conn);
+
+// What was not used up waits in `input`.
+static void settle(Conn *conn, Slice bytes, size_t used)
+{
   flush(conn);
   conn->paused = is_paused(conn);
-  return used;
+  if (!conn->ready) {
+    drop_front(&conn->input, used);
+  } else if (conn->state != CONN_CLOSING) {
+    buf_put(&conn->input, bytes.data + used, bytes.size - used);
+  }
+  conn->ready = false;
+  update_reading(conn);
+}
+
+// The first step: what all connections ask alike. Says in `used` how much of each was answered.
+static void answer_alike_all(ServerLoop *loop, Conn *const *conns, size_t count, size_t *used)
+{
+  CallContext *context = loop->context;
+  uint64_t begun = loop->now;
+  memset(used, 0, count * sizeof(*used));
+  if (!context_patterns(context)) {
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    take_requests(conns[i], unanswered(conns[i]));
+  }
+  if (context->patterns->taken_count && pattern_find(context)) {
+    for (size_t i = 0; i < count; i++) {
+      if (conns[i]->taken) {
+        used[i] = answer_taken(conns[i], begun);
+        flush(conns[i]);
+      }
+    }
+  }
+  pattern_drop(context);
+}
+
+// Answers what it can of what the connections have sent, in one snapshot and mostly one write each;
+// loop->now is now.
+static void answer(ServerLoop *loop, Conn *const *conns, size_t count)
+{
+  size_t used[LOOP_READY];
+  assert(loop->reply.size == 0 && count <= LOOP_READY);
+  call_batch_begin(loop->context);
+  answer_alike_all(loop, conns, count, used);
+  for (size_t i = 0; i < count; i++) {
+    Slice bytes = unanswered(conns[i]);
+    Slice left = slice_of(bytes.data + used[i], bytes.size - used[i]);
+    used[i] += answer_frames(conns[i], left);
+    settle(conns[i], bytes, used[i]);
+  }
+  call_batch_end(loop->context);
+}
+
+void conn_answer_ready(ServerLoop *loop)
+{
+  size_t count = loop->ready_count;
+  if (count) {
+    loop->ready_count = 0;
+    loop->scratch_used = 0;
+    loop->now = clock_monotonic_ns();
+    answer(loop, loop->ready, count);
+  }
 }
 
 // Reading --------------------------------------------------------------------------------------
@@ -499,8 +658,10 @@ static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
 {
   (void)suggested;
   Conn *conn = handle->data;
+  ServerLoop *loop = conn->loop;
   if (conn->input.size == 0) {
-    *room = (uv_buf_t){.base = conn->loop->scratch, .len = LOOP_READ_SIZE};
+    assert(loop->scratch_used + LOOP_READ_SIZE <= LOOP_SCRATCH_SIZE);
+    *room = (uv_buf_t){.base = loop->scratch + loop->scratch_used, .len = LOOP_READ_SIZE};
     return;
   }
   // A frame that comes in pieces: room grows with what has come, not with what was announced.
@@ -527,23 +688,13 @@ static void update_reading(Conn *conn)
   }
 }
 
-static void drop_front(Buf *buf, size_t used)
-{
-  if (used == buf->size) {
-    buf_deinit(buf);
-  } else if (used) {
-    memmove(buf->data, buf->data + used, buf->size - used);
-    buf->size -= used;
-  }
-}
-
 // Answers what was left over when the connection was paused.
 static void answer_input(Conn *conn)
 {
+  assert(!conn->ready);
   leave_turns(conn);
   conn->loop->now = clock_monotonic_ns();
-  drop_front(&conn->input, answer(conn, buf_slice(&conn->input)));
-  update_reading(conn);
+  answer(conn->loop, &conn, 1);
 }
 
 void conn_take_turn(Conn *conn)
@@ -566,24 +717,40 @@ static void on_end(Conn *conn)
   }
 }
 
-static void on_bytes(Conn *conn, const char *data, size_t size)
+// Mostly the answer waits until the others that have sent something were read too. What fills its
+// room goes at once, since more of it may come before the loop's turn is over.
+static void on_bytes(Conn *conn, const uv_buf_t *room, size_t size)
 {
-  bool direct = data == conn->loop->scratch;
-  if (direct) {
-    size_t used = answer(conn, slice_of(data, size));
-    if (conn->state != CONN_CLOSING) {
-      buf_put(&conn->input, data + used, size - used);
+  ServerLoop *loop = conn->loop;
+  bool in_scratch = room->base >= loop->scratch && room->base < loop->scratch + LOOP_SCRATCH_SIZE;
+  if (conn->input.size) {
+    if (in_scratch) {
+      buf_put(&conn->input, room->base, size);
+    } else {
+      conn->input.size += size;
     }
-  } else {
-    conn->input.size += size;
-    drop_front(&conn->input, answer(conn, buf_slice(&conn->input)));
+    loop->now = conn->received;
+    answer(loop, &conn, 1);
+    return;
   }
-  update_reading(conn);
+  assert(in_scratch);
+  conn->ready = true;
+  conn->fresh = slice_of(room->base, size);
+  loop->ready[loop->ready_count++] = conn;
+  loop->scratch_used = (size_t)(room->base - loop->scratch) + size;
+  if (size == room->len || loop->ready_count == LOOP_READY
+      || loop->scratch_used + LOOP_READ_SIZE > LOOP_SCRATCH_SIZE) {
+    conn_answer_ready(loop);
+  }
 }
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
 {
   Conn *conn = stream->data;
+  ServerLoop *loop = conn->loop;
+  if (conn->ready) {
+    conn_answer_ready(loop);  // first what came before
+  }
   if (count == 0 || conn->state == CONN_CLOSING) {
     return;
   }
@@ -593,11 +760,11 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
     close_broken(conn);
   } else if (conn->state != CONN_REFUSED) {
     if (conn->state == CONN_OPEN) {
-      conn->active = uv_now(&conn->loop->uv);
+      conn->active = uv_now(&loop->uv);
     }
-    conn->loop->now = conn->received = clock_monotonic_ns();
-    counter_add(&conn->loop->metrics->counters.received, (uint64_t)count);
-    on_bytes(conn, room->base, (size_t)count);
+    conn->received = loop->ready_count ? loop->ready[0]->received : clock_monotonic_ns();
+    counter_add(&loop->metrics->counters.received, (uint64_t)count);
+    on_bytes(conn, room, (size_t)count);
   }
 }
 

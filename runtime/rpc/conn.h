@@ -10,6 +10,9 @@ void conn_open(ServerLoop *loop, int socket, bool full);
 // Answers more of what it has sent, after it has waited for its turn.
 void conn_take_turn(Conn *conn);
 
+// Answers the connections that were read since the last time. Once per turn of the loop.
+void conn_answer_ready(ServerLoop *loop);
+
 // What call_defer does for requests of a connection (the host).
 void conn_defer(void *host, Later *later);
 

@@ -17,6 +17,9 @@ static void drop_plans(CallContext *context)
     }
   }
   context->plan_count = 0;
+  if (context->patterns) {
+    patterns_forget(context->patterns);
+  }
   arena_reset(&context->plan_arena);
 }
 
@@ -42,6 +45,7 @@ void call_context_serve(CallContext *context, void (*defer)(void *host, Later *l
                         Metrics *metrics, const Observer *observer)
 {
   context->defer = defer;
+  context->patterns = patterns_new();
   context->metrics = metrics;
   context->observer = observer;
 }
@@ -53,6 +57,7 @@ void call_context_free(CallContext *context)
   }
   context_end_read(context);
   drop_plans(context);
+  patterns_free(context->patterns);
   catalog_unref(context->catalog);
   if (context->read) {
     db_read_free(context->read);
@@ -120,6 +125,13 @@ bool context_catalog(CallContext *context, Error *err)
   return true;
 }
 
+bool context_patterns(CallContext *context)
+{
+  Error ignored = {0};  // the general way says what is wrong
+  return context->patterns && context->patterns->count && context_catalog(context, &ignored)
+         && context->patterns->count;
+}
+
 void context_end_read(CallContext *context)
 {
   if (context->reading) {
@@ -166,6 +178,20 @@ void context_make_room(CallContext *context)
   }
 }
 
+// nil for no error, and a map of two fields as pack_map_begin writes it.
+static Slice pack_head(CallContext *context, Slice names)
+{
+  Buf head = {0};
+  pack_nil(&head);
+  PackMap map = pack_map_begin(&head);
+  pack_raw(&map, "names", names);
+  pack_key(&map, "rows");
+  pack_map_end(&map);
+  Slice copy = arena_copy(&context->plan_arena, buf_slice(&head));
+  buf_deinit(&head);
+  return copy;
+}
+
 static Slice pack_names(CallContext *context, const OnlinePlan *plan)
 {
   Buf names = {0};
@@ -191,6 +217,7 @@ CachedPlan *context_put_plan(CallContext *context, Slice key, OnlinePlan *plan)
       .plan = plan,
       .names = pack_names(context, plan),
   };
+  place->head = pack_head(context, place->names);
   place->key_count = online_plan_keys(plan, &place->keys);
   context->plan_count++;
   return place;

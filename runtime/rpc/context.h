@@ -5,6 +5,7 @@
 #include "engine/online_get.h"
 #include "rpc/call.h"
 #include "rpc/metrics.h"
+#include "rpc/pattern.h"
 
 enum {
   CONTEXT_PLANS = 256,            // resolved requests kept; one more forgets them all
@@ -13,15 +14,16 @@ enum {
 };
 
 // A request for online features, resolved.
-typedef struct {
+struct CachedPlan {
   ServiceMetrics *metrics;  // of its service; NULL for other requests and where nothing is counted
   uint64_t hash;
   Slice key;  // what the request said, in the context's plan arena
   OnlinePlan *plan;
   Slice names;  // of its columns, a msgpack array
+  Slice head;   // of its answers, from behind the id up to the rows
   const OnlineKey *keys;
   size_t key_count;
-} CachedPlan;
+};
 
 struct CallContext {
   Engine *engine;
@@ -36,8 +38,10 @@ struct CallContext {
   uint64_t snapshot;                 // of the store, that `catalog` was read from
   CachedPlan plans[CONTEXT_PLACES];  // open addressing; a free place has no plan
   size_t plan_count;
-  Arena plan_arena;  // what plans and their keys point to
-  Buf key;           // scratch: the key being looked up
+  Arena plan_arena;    // what plans and their keys point to
+  Buf key;             // scratch: the key being looked up
+  Patterns *patterns;  // of the plans; NULL unless this is a server's
+  Slice rest;          // of the request under way, what follows its id; empty: not known
 
   // Of a server. What takes answers that come later; NULL where they have to come at once.
   void (*defer)(void *host, Later *later);
@@ -61,6 +65,9 @@ bool context_read(CallContext *context, Error *err);
 
 // The same, and makes context->catalog the snapshot's; plans of an older catalog are dropped.
 bool context_catalog(CallContext *context, Error *err);
+
+// Opens the read transaction and says whether requests that fit a pattern may be taken in it.
+bool context_patterns(CallContext *context);
 
 // Ends the read transaction, if one is open.
 void context_end_read(CallContext *context);

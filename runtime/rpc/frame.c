@@ -120,6 +120,7 @@ static Slice take_value(MpReader *reader)
 static bool take_method(MpReader *reader, Frame *frame, Error *err)
 {
   MpToken token;
+  frame->rest = slice_of(reader->at, (size_t)(reader->end - reader->at));
   if (mp_next(reader, &token) != MP_OK || (token.kind != MP_STR && token.kind != MP_BIN)) {
     return error_set(err, ERR_PROTOCOL, "the method's name is not a string");
   }

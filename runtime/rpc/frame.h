@@ -29,6 +29,7 @@ typedef struct {
   uint32_t id;
   Slice method;  // requests and notifications
   Slice params;  // one msgpack value
+  Slice rest;    // both: what follows the id
   Slice error;   // responses: one msgpack value each
   Slice result;
 } Frame;

@@ -45,6 +45,11 @@ void loop_need_turn(ServerLoop *loop)
   uv_idle_start(&loop->turn, on_turn);
 }
 
+static void on_check(uv_check_t *check)
+{
+  conn_answer_ready(check->data);
+}
+
 // Tasks ----------------------------------------------------------------------------------------
 
 static void on_wake(uv_async_t *wake)
@@ -92,13 +97,16 @@ bool loop_init(ServerLoop *loop, Engine *engine, const LoopLimits *limits, Error
                      uv_strerror(rc), rc == UV_EMFILE ? "; raise `ulimit -n`" : "");
   }
   pthread_mutex_init(&loop->lock, NULL);
-  loop->scratch = mem_alloc(LOOP_READ_SIZE);
+  loop->scratch = mem_alloc(LOOP_SCRATCH_SIZE);
   loop->metrics = metrics_new();
   loop->context = call_context_new(engine, CALL_REMOTE);
   uv_timer_init(&loop->uv, &loop->tick);
   uv_timer_init(&loop->uv, &loop->deadline);
   uv_idle_init(&loop->uv, &loop->turn);
-  loop->wake.data = loop->tick.data = loop->deadline.data = loop->turn.data = loop;
+  uv_check_init(&loop->uv, &loop->check);
+  uv_check_start(&loop->check, on_check);
+  loop->check.data = loop->wake.data = loop->tick.data = loop->deadline.data = loop->turn.data =
+      loop;
   if (limits->idle_ms) {
     loop_need_tick(loop);
   }

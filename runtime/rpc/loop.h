@@ -13,15 +13,17 @@
 #include "rpc/task.h"
 
 enum {
-  LOOP_READ_SIZE = 64 << 10,  // bytes of one read
-  LOOP_REPLY_SIZE = 1 << 20,  // answers gathered before they are written in any case
-  LOOP_REPLY_KEEP = 4 << 20,  // capacity of that buffer that is not given back
-  LOOP_TICK_MS = 500,         // how often silent connections are looked for
-  LOOP_LINGER_MS = 2000,      // a refused peer may take this long to read why
-  LOOP_DRAIN_MS = 5000,       // and the last answers of a stopping server this long to be taken
-  LOOP_TURN_MS = 5,           // one connection is answered this long, then it is others' turn
-  LOOP_REFUSED_MAX = 256,     // refused peers that are told why at one time
-  LOOP_LATER_MAX = 1024,      // answers to one connection that come later; more are not begun
+  LOOP_READ_SIZE = 64 << 10,      // bytes of one read
+  LOOP_SCRATCH_SIZE = 256 << 10,  // of all reads that are answered together
+  LOOP_READY = 64,                // connections that are answered together
+  LOOP_REPLY_SIZE = 1 << 20,      // answers gathered before they are written in any case
+  LOOP_REPLY_KEEP = 4 << 20,      // capacity of that buffer that is not given back
+  LOOP_TICK_MS = 500,             // how often silent connections are looked for
+  LOOP_LINGER_MS = 2000,          // a refused peer may take this long to read why
+  LOOP_DRAIN_MS = 5000,           // and the last answers of a stopping server this long to be taken
+  LOOP_TURN_MS = 5,               // one connection is answered this long, then it is others' turn
+  LOOP_REFUSED_MAX = 256,         // refused peers that are told why at one time
+  LOOP_LATER_MAX = 1024,          // answers to one connection that come later; more are not begun
 };
 
 typedef struct {
@@ -49,10 +51,14 @@ struct ServerLoop {
   size_t later;         // answers that come later, of all connections, closed ones included
   Conn *first_waiting;  // connections that used up their turn, longest waiting first
   Conn *last_waiting;
-  Buf reply;      // answers of the read under way
-  char *scratch;  // LOOP_READ_SIZE bytes that connections without left-overs read into
-  bool stopping;  // drain and end
-  bool late;      // do not wait for peers any longer
+  Buf reply;                // answers of the read under way
+  uv_check_t check;         // after all connections with something to read were read
+  Conn *ready[LOOP_READY];  // these, while they wait for their answers
+  size_t ready_count;
+  char *scratch;        // LOOP_SCRATCH_SIZE bytes that connections without left-overs read into
+  size_t scratch_used;  // by those that are ready
+  bool stopping;        // drain and end
+  bool late;            // do not wait for peers any longer
 
   atomic_uint load;  // connections, those on their way here included
   uv_async_t wake;   // something is in the inbox

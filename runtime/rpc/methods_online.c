@@ -5,6 +5,7 @@
 
 #include "rpc/methods.h"
 #include "rpc/pack.h"
+#include "rpc/rows.h"
 
 enum { QUOTED = 64 };
 
@@ -410,62 +411,12 @@ static Include take_include(const ParamTexts *texts)
   return include;
 }
 
-// The header of an array, written once and copied for every row.
-typedef struct {
-  uint8_t bytes[8];
-  size_t size;
-} ArrayHeader;
-
-static ArrayHeader array_header(size_t count, Buf *scratch)
-{
-  size_t start = scratch->size;
-  pack_array(scratch, count);
-  ArrayHeader header = {.size = scratch->size - start};
-  assert(header.size <= sizeof(header.bytes));
-  memcpy(header.bytes, scratch->data + start, header.size);
-  scratch->size = start;
-  return header;
-}
-
-static inline uint8_t *put(uint8_t *at, const void *data, size_t size)
-{
-  memcpy(at, data, size);
-  return at + size;
-}
-
-// Rows are copied slice by slice into room that was reserved once.
-static void pack_rows(Buf *out, const OnlineResult *found, size_t columns)
-{
-  pack_array(out, found->rows);
-  ArrayHeader header = array_header(columns, out);
-  size_t slices = found->rows * found->spans;
-  size_t size = found->rows * header.size;
-  for (size_t i = 0; i < slices; i++) {
-    size += found->slices[i].size;
-  }
-  buf_reserve(out, size);
-
-  uint8_t *at = out->data + out->size;
-  const Slice *slice = found->slices;
-  for (size_t row = 0; row < found->rows; row++) {
-    at = put(at, header.bytes, header.size);
-    for (size_t span = 0; span < found->spans; span++, slice++) {
-      if (slice->size) {
-        at = put(at, slice->data, slice->size);
-      }
-    }
-  }
-  out->size += size;
-  assert(at == out->data + out->size);
-}
-
 static void pack_statuses(Buf *out, const OnlineResult *found, size_t columns)
 {
   pack_array(out, found->rows);
-  ArrayHeader header = array_header(columns, out);
   const uint8_t *status = found->statuses;
   for (size_t row = 0; row < found->rows; row++) {
-    buf_put(out, header.bytes, header.size);
+    pack_array(out, columns);
     for (size_t column = 0; column < columns; column++) {
       pack_string(out, status_name((ValueStatus)*status++));
     }
@@ -475,11 +426,10 @@ static void pack_statuses(Buf *out, const OnlineResult *found, size_t columns)
 static void pack_event_times(Buf *out, const OnlineResult *found, size_t columns)
 {
   pack_array(out, found->rows);
-  ArrayHeader header = array_header(columns, out);
   msgpack_packer packer = mp_packer(out);
   const Time *time = found->event_times;
   for (size_t row = 0; row < found->rows; row++) {
-    buf_put(out, header.bytes, header.size);
+    pack_array(out, columns);
     for (size_t column = 0; column < columns; column++, time++) {
       if (*time == TIME_NULL) {
         pack_nil(out);
@@ -497,7 +447,7 @@ static void pack_answer(Buf *out, const CachedPlan *plan, const OnlineResult *fo
   PackMap map = pack_map_begin(out);
   pack_raw(&map, "names", plan->names);
   pack_key(&map, "rows");
-  pack_rows(out, found, columns);
+  rows_pack(out, found, columns);
   if (include.statuses) {
     pack_key(&map, "statuses");
     pack_statuses(out, found, columns);
@@ -509,19 +459,27 @@ static void pack_answer(Buf *out, const CachedPlan *plan, const OnlineResult *fo
   pack_map_end(&map);
 }
 
-static void count_answer(CallContext *context, const CachedPlan *plan, const OnlineResult *found)
+// Where the keys are, when the request could be told from others like it by the bytes around them.
+static bool find_keys(const GetOnlineFeaturesParams *wanted, Slice *keys)
 {
-  if (context->metrics) {
-    Counters *counters = &context->metrics->counters;
-    counter_add(&counters->rows, found->rows);
-    counter_add(&counters->present, found->lookups[STATUS_PRESENT]);
-    counter_add(&counters->not_found, found->lookups[STATUS_NOT_FOUND]);
-    counter_add(&counters->outside_max_age, found->lookups[STATUS_OUTSIDE_MAX_AGE]);
-    counter_add(&counters->deleted, found->lookups[STATUS_DELETED]);
+  MpReader reader = reader_of(wanted->entities.raw);
+  MpToken map = mp_take(&reader);
+  if (map.kind != MP_MAP || map.count != 1) {
+    return false;
   }
-  context->service = plan->metrics;
-  if (plan->metrics) {
-    counter_add(&plan->metrics->rows, found->rows);
+  mp_take(&reader);
+  *keys = slice_of(reader.at, (size_t)(reader.end - reader.at));
+  return mp_take(&reader).kind == MP_ARRAY;
+}
+
+// Requests for the same with other keys need not come this way.
+static void learn(CallContext *context, const CachedPlan *plan,
+                  const GetOnlineFeaturesParams *wanted, Include include)
+{
+  Slice keys;
+  if (context->patterns && context->rest.data && wanted->now == TIME_NULL && !include.statuses
+      && !include.event_timestamps && find_keys(wanted, &keys)) {
+    pattern_learn(context, plan, context->rest, keys);
   }
 }
 
@@ -551,6 +509,10 @@ bool method_get_online_features(Call *call, const void *params, Error *err)
     return false;
   }
   pack_answer(call->result, plan, &found, include);
-  count_answer(context, plan, &found);
+  if (context->metrics) {
+    rows_count(context->metrics, plan, &found);
+  }
+  context->service = plan->metrics;
+  learn(context, plan, wanted, include);
   return true;
 }

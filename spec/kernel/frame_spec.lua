@@ -13,6 +13,7 @@ ffi.cdef [[
     uint32_t id;
     frame_Slice method;
     frame_Slice params;
+    frame_Slice rest;
     frame_Slice error;
     frame_Slice result;
   } frame_Frame;
