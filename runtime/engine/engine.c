@@ -42,6 +42,10 @@ struct Engine {
   pthread_mutex_t catalog_lock;
   Catalog *catalog;  // of the newest generation anyone has asked for; one reference is ours
 
+  const Catalog *tried;    // instead of the store's; NULL: none. One reference is ours
+  const Source *replaced;  // whose rows come from `replacement`; NULL: none
+  const char *replacement;
+
   ProgressFunction progress;
   void *progress_context;
   uint64_t progress_at;  // monotonic ns of the last report
@@ -119,6 +123,7 @@ void engine_close(Engine *engine)
   }
   engine_finish(engine, NULL);
   catalog_unref(engine->catalog);
+  catalog_unref(engine->tried);
   if (engine->duck) {
     duck_close(engine->duck);
   }
@@ -315,6 +320,10 @@ Catalog *engine_catalog(Engine *engine, DbRead *read, Error *err)
 bool engine_pin(Engine *engine, Catalog **catalog, Error *err)
 {
   *catalog = NULL;
+  if (engine->tried) {
+    *catalog = catalog_ref(engine->tried);
+    return true;
+  }
   Db *db = engine_db(engine, false, err);
   DbRead *read = db ? db_read_new(db, err) : NULL;
   if (!read) {
@@ -326,4 +335,22 @@ bool engine_pin(Engine *engine, Catalog **catalog, Error *err)
   }
   db_read_free(read);
   return *catalog != NULL;
+}
+
+void engine_set_catalog(Engine *engine, const Catalog *catalog)
+{
+  const Catalog *before = engine->tried;
+  engine->tried = catalog ? catalog_ref(catalog) : NULL;
+  catalog_unref(before);
+}
+
+void engine_set_source(Engine *engine, const Source *source, const char *path)
+{
+  engine->replaced = source;
+  engine->replacement = path;
+}
+
+const char *engine_source_path(const Engine *engine, const Source *source)
+{
+  return engine->replaced && source == engine->replaced ? engine->replacement : source->path;
 }

@@ -65,3 +65,12 @@ Catalog *engine_catalog(Engine *engine, DbRead *read, Error *err);
 
 // The same for a job that needs no other read: opens one for a moment.
 bool engine_pin(Engine *engine, Catalog **catalog, Error *err);
+
+// For trying definitions that are not applied: engine_pin gives this catalog from here on, rather
+// than the store's; NULL ends that. A reference is kept.
+void engine_set_catalog(Engine *engine, const Catalog *catalog);
+
+// The rows of this source come from another file, until the next call; NULL, NULL ends that. Both
+// are borrowed.
+void engine_set_source(Engine *engine, const Source *source, const char *path);
+const char *engine_source_path(const Engine *engine, const Source *source);  // NULL with SQL

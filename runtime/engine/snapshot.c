@@ -35,8 +35,8 @@ static const Snapshot *add(Snapshots *snapshots, Engine *engine, const Source *s
 bool snapshots_table(Snapshots *snapshots, Engine *engine, const Source *source, Table *table,
                      Error *err)
 {
-  *table = (Table){.path = source->path};
-  if (source->path) {
+  *table = (Table){.path = engine_source_path(engine, source)};
+  if (table->path) {
     return true;
   }
   const Snapshot *snapshot = find(snapshots, source);
