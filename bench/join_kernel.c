@@ -44,7 +44,6 @@ typedef struct {
   double index;
   double keys_found;
   double stream;
-  double merge;
   double finish;
   double all;
   size_t bytes;
@@ -202,8 +201,8 @@ static void *work(void *argument)
   }
 }
 
-// Streams the whole view through `threads` sets of slots and merges them into the first one.
-static AsofSlots *stream(Worker like, size_t threads, Figures *figures)
+// Streams the whole view through `threads` sets of slots.
+static void stream(Worker like, size_t threads, AsofSlots **sets, Figures *figures)
 {
   Worker workers[MAX_THREADS];
   pthread_t handles[MAX_THREADS];
@@ -217,17 +216,11 @@ static AsofSlots *stream(Worker like, size_t threads, Figures *figures)
   }
   for (size_t i = 0; i < threads; i++) {
     pthread_join(handles[i], NULL);
+    sets[i] = workers[i].slots;
     figures->keys_found += workers[i].keys_found;
     figures->stream += workers[i].stream;
-    figures->bytes += asof_bytes(workers[i].slots);
+    figures->bytes += asof_bytes(sets[i]);
   }
-  double start = thread_seconds();
-  for (size_t i = 1; i < threads; i++) {
-    asof_merge(workers[0].slots, workers[i].slots);
-    asof_free(workers[i].slots);
-  }
-  figures->merge = thread_seconds() - start;
-  return workers[0].slots;
 }
 
 static uint64_t checksum_of(const AsofMatches *matches, size_t rows)
@@ -250,23 +243,27 @@ static Figures join(const Side *spine_side, const Side *view, size_t threads, As
   key_set_add(keys, &spine_side->keys, spine_side->rows, numbers);
   figures.keys_built = thread_seconds() - start;
 
-  double before = thread_seconds();
+  double before = wall_seconds();
   Spine spine;
-  spine_init(&spine, numbers, key_set_count(keys), spine_side->times, spine_side->rows);
+  spine_init(&spine, numbers, key_set_count(keys), spine_side->times, spine_side->rows,
+             (unsigned)threads);
   free(numbers);
-  figures.index = thread_seconds() - before;
+  figures.index = wall_seconds() - before;
   figures.bytes = key_set_bytes(keys) + spine_bytes(&spine);
 
   AsofRule rule = {.ttl = 7 * DAY, .as_of_created = TIME_MAX};
   Worker worker = {.view = view, .keys = keys, .spine = &spine, .rule = rule};
-  AsofSlots *slots = stream(worker, threads, &figures);
-  before = thread_seconds();
-  asof_finish(slots, matches);
-  figures.finish = thread_seconds() - before;
+  AsofSlots *sets[MAX_THREADS];
+  stream(worker, threads, sets, &figures);
+  before = wall_seconds();
+  asof_finish(sets, threads, (unsigned)threads, matches);
+  figures.finish = wall_seconds() - before;
   figures.all = wall_seconds() - wall;
 
   figures.checksum = checksum_of(matches, spine_side->rows);
-  asof_free(slots);
+  for (size_t i = 0; i < threads; i++) {
+    asof_free(sets[i]);
+  }
   spine_deinit(&spine);
   key_set_free(keys);
   return figures;
@@ -295,10 +292,10 @@ static void print_figures(Shape shape, size_t threads, Figures f, size_t rows)
 {
   char name[64];
   double ns = 1e9 / (double)rows;
-  printf("%-31s %7zu %7.1f %7.1f %7.1f %7.1f %7.1f %7.1f %8.3f %6.0f  %016lx\n",
+  printf("%-31s %7zu %7.1f %7.1f %7.1f %7.1f %7.1f %8.3f %6.0f  %016lx\n",
          shape_name(shape, name, sizeof(name)), threads, f.keys_built * ns, f.index * ns,
-         f.keys_found * ns, f.stream * ns, f.merge * ns, f.finish * ns, f.all,
-         (double)f.bytes / 1e6, (unsigned long)f.checksum);
+         f.keys_found * ns, f.stream * ns, f.finish * ns, f.all, (double)f.bytes / 1e6,
+         (unsigned long)f.checksum);
   fflush(stdout);
 }
 
@@ -353,8 +350,8 @@ int main(int count, char **arguments)
   }
   printf("spine %zu rows, view %zu rows, %zu keys; ns per row of the view\n", spine_rows, view_rows,
          keys);
-  printf("%-31s %7s %7s %7s %7s %7s %7s %7s %8s %6s  %s\n", "keys", "threads", "build", "index",
-         "find", "stream", "merge", "finish", "seconds", "MB", "checksum");
+  printf("%-31s %7s %7s %7s %7s %7s %7s %8s %6s  %s\n", "keys", "threads", "build", "index", "find",
+         "stream", "finish", "seconds", "MB", "checksum");
   for (size_t i = 0; i < sizeof(SHAPES) / sizeof(*SHAPES); i++) {
     measure(SHAPES[i], spine_rows, view_rows, keys, runs);
   }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/pages.h"
 #include "join/asof.h"
 
 enum { BLOCK = 2048, SHARE = 32 * BLOCK, MAX_THREADS = 64, MAX_FEATURES = 64, PATH_SIZE = 4096 };
@@ -64,7 +65,7 @@ static void *read_file(const char *folder, const char *name, size_t *size)
   }
   *size = (size_t)ftell(file);
   rewind(file);
-  void *bytes = mem_alloc(*size);
+  void *bytes = pages_zalloc(*size, 1);
   if (fread(bytes, 1, *size, file) != *size) {
     fprintf(stderr, "%s: cannot be read\n", path);
     exit(1);
@@ -87,11 +88,11 @@ static Slice *read_strings(const char *folder, const char *side, size_t *rows)
   int64_t *offsets = read_column(folder, side, "user_id.offsets", &size);
   *rows = size / sizeof(int64_t) - 1;
   const char *text = read_column(folder, side, "user_id.data", &size);
-  Slice *slices = mem_realloc(NULL, *rows, sizeof(Slice));
+  Slice *slices = pages_zalloc(*rows, sizeof(Slice));
   for (size_t row = 0; row < *rows; row++) {
     slices[row] = slice_of(text + offsets[row], (size_t)(offsets[row + 1] - offsets[row]));
   }
-  free(offsets);
+  pages_free(offsets, *rows + 1, sizeof(int64_t));
   return slices;
 }
 
@@ -214,41 +215,38 @@ static void run_threads(Worker *workers, size_t threads, void *(*work)(void *))
 
 static AsofMatches matches_new(size_t rows)
 {
-  return (AsofMatches){
-      .arrivals = mem_realloc(NULL, rows, sizeof(uint64_t)),
-      .event_times = mem_realloc(NULL, rows, sizeof(Time)),
-      .statuses = mem_alloc(rows),
-  };
+  return (AsofMatches){.arrivals = pages_zalloc(rows, sizeof(uint64_t))};
 }
 
 // Streams the view into one set of slots per thread; the greatest of them all is what matches.
 static void match(Worker *workers, const Options *options, const Spine *spine, AsofMatches *matches)
 {
   AsofRule rule = {.ttl = options->ttl, .as_of_created = TIME_MAX, .drop_expired = true};
+  AsofSlots *sets[MAX_THREADS];
   for (size_t i = 0; i < options->threads; i++) {
-    workers[i].slots = asof_new(spine, rule);
+    sets[i] = asof_new(spine, rule);
+    workers[i].slots = sets[i];
   }
   run_threads(workers, options->threads, stream);
-  for (size_t i = 1; i < options->threads; i++) {
-    asof_merge(workers[0].slots, workers[i].slots);
-    asof_free(workers[i].slots);
+  asof_finish(sets, options->threads, (unsigned)options->threads, matches);
+  for (size_t i = 0; i < options->threads; i++) {
+    asof_free(sets[i]);
   }
-  asof_finish(workers[0].slots, matches);
-  asof_free(workers[0].slots);
 }
 
 static void join(const Tables *tables, const Options *options, double **answer)
 {
   size_t rows = tables->spine.rows;
-  uint32_t *numbers = mem_realloc(NULL, rows, sizeof(uint32_t));
+  uint32_t *numbers = pages_zalloc(rows, sizeof(uint32_t));
   KeySet *keys = key_set_new(&tables->spine.keys.type, 1);
   key_set_add(keys, &tables->spine.keys, rows, numbers);
   Spine spine;
-  if (!spine_init(&spine, numbers, key_set_count(keys), tables->spine.times, rows)) {
+  if (!spine_init(&spine, numbers, key_set_count(keys), tables->spine.times, rows,
+                  (unsigned)options->threads)) {
     fprintf(stderr, "the spine has too many rows\n");
     exit(1);
   }
-  free(numbers);
+  pages_free(numbers, rows, sizeof(uint32_t));
 
   AsofMatches matches = matches_new(rows);
   Worker workers[MAX_THREADS];
@@ -261,13 +259,11 @@ static void join(const Tables *tables, const Options *options, double **answer)
   }
   match(workers, options, &spine, &matches);
   for (size_t i = 0; i < options->features; i++) {
-    answer[i] = mem_realloc(NULL, rows, sizeof(double));
+    answer[i] = pages_zalloc(rows, sizeof(double));
   }
   run_threads(workers, options->threads, gather);
 
-  free(matches.arrivals);
-  free(matches.event_times);
-  free(matches.statuses);
+  pages_free(matches.arrivals, rows, sizeof(uint64_t));
   spine_deinit(&spine);
   key_set_free(keys);
 }

@@ -2,11 +2,12 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/mem.h"
 
-enum { HUGE_PAGE = 2 << 20, LARGE = 2 * HUGE_PAGE };
+enum { HUGE_PAGE = 2 << 20, LARGE = 2 * HUGE_PAGE, LINE = 64 };
 
 // Sizes below LARGE, and under AddressSanitizer all, are ordinary allocations.
 static size_t mapped_size(size_t count, size_t size)
@@ -25,11 +26,22 @@ static size_t mapped_size(size_t count, size_t size)
 #endif
 }
 
+static void *zalloc_lines(size_t count, size_t size)
+{
+  size_t bytes;
+  void *memory = NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)
+      || posix_memalign(&memory, LINE, bytes ? bytes : 1)) {
+    return mem_zalloc(SIZE_MAX, size);  // says so and aborts
+  }
+  return memset(memory, 0, bytes);
+}
+
 void *pages_zalloc(size_t count, size_t size)
 {
   size_t bytes = mapped_size(count, size);
   if (!bytes) {
-    return mem_zalloc(count, size);
+    return zalloc_lines(count, size);
   }
   // One huge page more, so that an aligned stretch of the size lies within; the rest is given back.
   char *mapped =

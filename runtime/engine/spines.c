@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/parallel.h"
 
 // Bytes per row and tuple: its number, and in the index its start, time, order and coarse time,
 // with what sorting takes for a moment.
@@ -165,11 +166,12 @@ bool spines_next(Spines *spines, uint64_t budget, size_t row_bytes, Error *err)
   for (size_t i = 0; i < spines->key_count; i++) {
     spines->keys[i].keys = key_set_new(spines->keys[i].types, spines->keys[i].count);
   }
+  unsigned threads = parallel_threads(engine_threads(spines->engine));
   bool ok = read_part(spines, budget, row_bytes, err);
   for (size_t i = 0; ok && i < spines->key_count; i++) {
     SpineKeys *keys = &spines->keys[i];
     ok = spine_init(&keys->index, keys->numbers, key_set_count(keys->keys), spines->times,
-                    spines->rows)
+                    spines->rows, threads)
          || error_set(err, ERR_LIMIT, "a part of the spine has too many rows");
   }
   return ok;

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/pages.h"
 #include "base/parallel.h"
+#include "engine/view_functions.h"
 
 // --- First pass: who wins ---
 
@@ -86,6 +88,7 @@ static ScanRequest match_request(Match *match, const JoinPart *part)
   const ViewJoin *first = match->joins[0];
   ScanRequest request = {
       .view = first->view,
+      .functions = part->functions,
       .parts = SCAN_RANKS,
       .what = "joining",
       .threads = match->thread_count,
@@ -104,28 +107,41 @@ static ScanRequest match_request(Match *match, const JoinPart *part)
   return request;
 }
 
-static void take_matches(ViewJoin *join, const AsofSlots *slots, size_t rows)
+// What one join found, on all threads together.
+static void take_matches(const Match *match, size_t at, const JoinPart *part)
 {
-  join->matches = (AsofMatches){
-      .arrivals = mem_zalloc(rows, sizeof(uint64_t)),
-      .event_times = mem_zalloc(rows, sizeof(Time)),
-      .statuses = mem_zalloc(rows, sizeof(uint8_t)),
-  };
-  asof_finish(slots, &join->matches);
-  for (size_t row = 0; row < rows; row++) {
-    join->statuses[join->matches.statuses[row]]++;
+  ViewJoin *join = match->joins[at];
+  AsofSlots *sets[PARALLEL_MAX];
+  for (unsigned thread = 0; thread < match->thread_count; thread++) {
+    sets[thread] = match->threads[thread].slots[at];
+  }
+  join->rows = part->rows;
+  join->matches.arrivals = pages_zalloc(part->rows, sizeof(uint64_t));
+  if (part->need_times) {
+    join->matches.event_times = mem_zalloc(part->rows, sizeof(Time));
+  }
+  if (part->need_statuses) {
+    join->matches.statuses = mem_zalloc(part->rows, sizeof(uint8_t));
+  }
+  asof_finish(sets, match->thread_count, match->thread_count, &join->matches);
+  for (size_t status = 0; status <= STATUS_ERROR; status++) {
+    join->statuses[status] += join->matches.counts[status];
+  }
+}
+
+static void free_slots(Match *match, size_t at)
+{
+  for (unsigned thread = 0; thread < match->thread_count; thread++) {
+    asof_free(match->threads[thread].slots[at]);
+    match->threads[thread].slots[at] = NULL;
   }
 }
 
 static void finish_match(Match *match, const JoinPart *part, ScanCounts counts)
 {
   for (size_t i = 0; i < match->count; i++) {
-    for (unsigned thread = 1; thread < match->thread_count; thread++) {
-      asof_merge(match->threads[0].slots[i], match->threads[thread].slots[i]);
-      asof_free(match->threads[thread].slots[i]);
-      match->threads[thread].slots[i] = NULL;
-    }
-    take_matches(match->joins[i], match->threads[0].slots[i], part->rows);
+    take_matches(match, i, part);
+    free_slots(match, i);
     match->joins[i]->read = counts.rows;
     match->joins[i]->bad = counts.bad;
   }
@@ -151,10 +167,10 @@ bool view_join_match(ViewJoin *const *joins, size_t count, const JoinPart *part,
   if (ok) {
     finish_match(match, part, counts);
   }
+  for (size_t i = 0; i < count; i++) {
+    free_slots(match, i);
+  }
   for (unsigned thread = 0; thread < match->thread_count; thread++) {
-    for (size_t i = 0; i < count; i++) {
-      asof_free(match->threads[thread].slots[i]);
-    }
     free(match->threads[thread].numbers);
   }
   free(match);
@@ -165,7 +181,8 @@ bool view_join_can_share(const ViewJoin *a, const ViewJoin *b)
 {
   const View *left = a->view;
   const View *right = b->view;
-  bool same = left->source == right->source && left->key_count == right->key_count;
+  bool same = left->source == right->source && left->key_count == right->key_count
+              && view_functions_same_filter(left, right);
   for (size_t i = 0; same && i < left->key_count; i++) {
     same = strcmp(left->keys[i].column, right->keys[i].column) == 0
            && type_equal(left->keys[i].type, right->keys[i].type);
@@ -218,6 +235,7 @@ static bool collect_features(Collect *collect, const JoinPart *part, const Table
   const ViewJoin *join = collect->join;
   ScanRequest request = {
       .view = join->view,
+      .functions = part->functions,
       .table = *table,
       .parts = SCAN_FEATURES,
       .features = join->features + collect->first,
@@ -262,7 +280,8 @@ static bool collect_all(ViewJoin *join, const Winners *winners, const JoinPart *
   if (!snapshots_table(part->snapshots, part->engine, join->view->source, &table, err)) {
     return false;
   }
-  size_t at_once = columns_at_once(part, &table, threads);
+  // A transform makes all features of a row at once.
+  size_t at_once = join->view->transform.at ? SIZE_MAX : columns_at_once(part, &table, threads);
   for (size_t first = 0; first < join->feature_count; first += at_once) {
     size_t left = join->feature_count - first;
     at_once = left < at_once ? left : at_once;
@@ -274,6 +293,12 @@ static bool collect_all(ViewJoin *join, const Winners *winners, const JoinPart *
   return true;
 }
 
+static void free_arrivals(ViewJoin *join)
+{
+  pages_free(join->matches.arrivals, join->rows, sizeof(uint64_t));
+  join->matches.arrivals = NULL;
+}
+
 // Turns the winners' positions in the source into places among the gathered values, which take half
 // the room.
 static void take_places(ViewJoin *join, const Winners *winners, const JoinPart *part)
@@ -283,11 +308,16 @@ static void take_places(ViewJoin *join, const Winners *winners, const JoinPart *
     uint64_t arrival = join->matches.arrivals[row];
     join->places[row] = arrival == ASOF_NONE ? UINT32_MAX : winners_rank(winners, arrival);
   }
-  free(join->matches.arrivals);
-  join->matches.arrivals = NULL;
-  if (!part->need_times) {
-    free(join->matches.event_times);
-    join->matches.event_times = NULL;
+  free_arrivals(join);
+}
+
+// A transform that fails for a row fails for all of its features.
+static void count_failed(ViewJoin *join, const JoinPart *part)
+{
+  Column values = gather_column(join->values[0]);
+  for (size_t row = 0; values.errors && row < part->rows; row++) {
+    uint32_t place = join->places[row];
+    join->failed += place != UINT32_MAX && column_failed(&values, place);
   }
 }
 
@@ -305,6 +335,7 @@ bool view_join_gather(ViewJoin *join, const JoinPart *part, Error *err)
   bool ok = !winners.count || collect_all(join, &winners, part, threads, err);
   if (ok) {
     take_places(join, &winners, part);
+    count_failed(join, part);
   }
   winners_deinit(&winners);
   return ok;
@@ -319,7 +350,7 @@ void view_join_reset(ViewJoin *join)
   }
   free(join->values);
   free(join->places);
-  free(join->matches.arrivals);
+  free_arrivals(join);
   free(join->matches.event_times);
   free(join->matches.statuses);
   join->values = NULL;
@@ -338,7 +369,7 @@ void view_join_deinit(ViewJoin *join)
 
 enum {
   MATCH_BYTES = 17,  // arrival, event time, status
-  SLOT_BYTES = 24,   // event time, created time, arrival
+  SLOT_BYTES = 26,   // event time, created time, arrival, floor
   TEXT_BYTES = 64,   // guessed: what a text takes beside its slice
   LIST_BYTES = 160,  // guessed
 };

@@ -18,13 +18,16 @@ typedef struct {
 
   // Of the part at hand. A row's place is that of its values among the gathered ones, UINT32_MAX
   // where there are none.
-  AsofMatches matches;  // per spine row; no arrivals once the features are gathered
+  size_t rows;
+  AsofMatches matches;  // per spine row; no arrivals once the features are gathered; event times
+                        // and statuses where they are asked for
   uint32_t *places;
   Gather **values;  // per feature: one value per winner, in the source's order
 
   // Of all parts.
   uint64_t read;  // rows of the view
   uint64_t bad;   // of these: left out for their values
+  uint64_t failed;  // spine rows whose features are null because the transform failed
   uint64_t statuses[STATUS_ERROR + 1];
 } ViewJoin;
 
@@ -32,6 +35,7 @@ typedef struct {
 typedef struct {
   Engine *engine;
   Snapshots *snapshots;
+  FunctionPool *functions;
   BadRows *bad;        // NULL: a bad value is an error
   bool first;          // part
   size_t rows;         // of the part

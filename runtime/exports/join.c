@@ -59,12 +59,12 @@ EXPORT const char *tidemark_key_set_key(const KeySet *set, uint32_t number, uint
 }
 
 EXPORT Spine *tidemark_spine_new(const uint32_t *numbers, size_t key_count, const Time *times,
-                                 size_t rows);
+                                 size_t rows, unsigned threads);
 EXPORT Spine *tidemark_spine_new(const uint32_t *numbers, size_t key_count, const Time *times,
-                                 size_t rows)
+                                 size_t rows, unsigned threads)
 {
   Spine *spine = mem_zalloc(1, sizeof(*spine));
-  if (!spine_init(spine, numbers, key_count, times, rows)) {
+  if (!spine_init(spine, numbers, key_count, times, rows, threads)) {
     free(spine);
     return NULL;
   }
@@ -96,16 +96,12 @@ EXPORT void tidemark_asof_add(AsofSlots *slots, const AsofBlock *block)
   asof_add(slots, block);
 }
 
-EXPORT void tidemark_asof_merge(AsofSlots *into, const AsofSlots *from);
-EXPORT void tidemark_asof_merge(AsofSlots *into, const AsofSlots *from)
+EXPORT void tidemark_asof_finish(AsofSlots **sets, size_t count, unsigned threads,
+                                 AsofMatches *matches);
+EXPORT void tidemark_asof_finish(AsofSlots **sets, size_t count, unsigned threads,
+                                 AsofMatches *matches)
 {
-  asof_merge(into, from);
-}
-
-EXPORT void tidemark_asof_finish(const AsofSlots *slots, AsofMatches *matches);
-EXPORT void tidemark_asof_finish(const AsofSlots *slots, AsofMatches *matches)
-{
-  asof_finish(slots, matches);
+  asof_finish(sets, count, threads, matches);
 }
 
 // bounds[0] is the oldest time that matters, bounds[1] the newest.

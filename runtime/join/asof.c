@@ -6,13 +6,13 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/pages.h"
+#include "base/parallel.h"
 
 enum { BLOCK = PLACES_BLOCK };
 
-// The greatest row of a place is kept in two words, or in three where the source has created times:
-// they stand together, so that a row touches one line of the cache. Times are in their
-// order-preserving unsigned form (base/bytes.h), in which TIME_NULL is 0: memory of zeros is a set
-// of empty slots.
+// The greatest row of a place, in two or, where the source has created times, three words. Times
+// are in their order-preserving unsigned form (base/bytes.h), in which TIME_NULL is 0: memory of
+// zeros is a set of empty slots.
 enum {
   EVENT,    // 0: no row
   ARRIVAL,  // arrival << 1 | deleted
@@ -28,6 +28,10 @@ struct AsofSlots {
   Time newest;      // the greatest spine time
   uint64_t *words;  // of all places; NULL before the first block
   size_t width;     // words per place: 2 or 3
+  // What the slots' event times come to at least, thirty-two to a line of the cache: most rows are
+  // older than that, and their slots are not looked at. 0: no row; otherwise one more than the
+  // coarse time (join/places.h).
+  uint16_t *floors;
 };
 
 // A row on its way to its slot.
@@ -83,13 +87,14 @@ void asof_free(AsofSlots *slots)
 {
   if (slots) {
     pages_free(slots->words, slots->count, slot_bytes(slots));
+    pages_free(slots->floors, slots->count, sizeof(*slots->floors));
     free(slots);
   }
 }
 
 size_t asof_bytes(const AsofSlots *slots)
 {
-  return sizeof(*slots) + slots->count * slot_bytes(slots);
+  return sizeof(*slots) + slots->count * (slot_bytes(slots) + sizeof(*slots->floors));
 }
 
 // Gives every slot at least `width` words. A source has created times or has none, so it is rare
@@ -98,6 +103,9 @@ static void need_width(AsofSlots *slots, size_t width)
 {
   if (slots->width >= width) {
     return;
+  }
+  if (!slots->floors) {
+    slots->floors = pages_zalloc(slots->count, sizeof(*slots->floors));
   }
   uint64_t *words = pages_zalloc(slots->count, width * sizeof(*words));
   for (size_t place = 0; slots->words && place < slots->count; place++) {
@@ -111,6 +119,11 @@ static void need_width(AsofSlots *slots, size_t width)
 static uint64_t *slot_at(const AsofSlots *slots, size_t place)
 {
   return slots->words + place * slots->width;
+}
+
+static uint16_t floor_of(const AsofSlots *slots, Time event)
+{
+  return (uint16_t)(places_coarse(&slots->spine->places, event) + 1);
 }
 
 // Rows that any spine row can see, where only event times count. Written without branches: which
@@ -157,22 +170,42 @@ static void select_by_known(const AsofSlots *slots, const AsofBlock *block, size
   out->count = kept;
 }
 
-// Leaves the candidates that a spine row sees, with their slots prefetched.
+// Leaves the candidates that a spine row sees, with the floors of their slots prefetched.
 static void find_places(const AsofSlots *slots, Candidates *candidates)
 {
   places_find(&slots->spine->places, candidates->count, candidates->keys, candidates->visible,
               candidates->places);
   size_t kept = 0;
   for (size_t i = 0; i < candidates->count; i++) {
-    uint32_t place = candidates->places[i];
-    if (place == PLACE_NONE) {
-      continue;
-    }
-    __builtin_prefetch(slot_at(slots, place), 1);
     candidates->rows[kept] = candidates->rows[i];
-    candidates->places[kept++] = place;
+    candidates->places[kept] = candidates->places[i];
+    kept += candidates->places[i] != PLACE_NONE;
   }
   candidates->count = kept;
+  for (size_t i = 0; i < kept; i++) {
+    __builtin_prefetch(&slots->floors[candidates->places[i]], 1);
+  }
+}
+
+// Leaves the candidates that may be newer than what their slots hold, with these prefetched.
+// Without a branch again: a row beats what was there before it as good as by chance.
+static void leave_losers(const AsofSlots *slots, const AsofBlock *block, size_t from,
+                         Candidates *candidates)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < candidates->count; i++) {
+    uint32_t place = candidates->places[i];
+    uint32_t row = candidates->rows[i];
+    candidates->rows[kept] = row;
+    candidates->places[kept] = place;
+    kept += floor_of(slots, block->event_times[from + row]) >= slots->floors[place];
+  }
+  candidates->count = kept;
+  for (size_t i = 0; i < kept; i++) {
+    const uint64_t *slot = slot_at(slots, candidates->places[i]);
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch(slot + slots->width - 1, 1);
+  }
 }
 
 static Rank rank_at(const AsofSlots *slots, size_t place)
@@ -192,17 +225,16 @@ static bool wins(Rank a, Rank b)
 
 static void offer(AsofSlots *slots, size_t place, Rank rank)
 {
-  uint64_t *slot = slot_at(slots, place);
-  // Usually the event time decides: what stands behind it may lie in another line of the cache.
-  if (rank.event < slot[EVENT]
-      || (rank.event == slot[EVENT] && !wins(rank, rank_at(slots, place)))) {
+  if (!wins(rank, rank_at(slots, place))) {
     return;
   }
+  uint64_t *slot = slot_at(slots, place);
   slot[EVENT] = rank.event;
   slot[ARRIVAL] = rank.arrival;
   if (slots->width > CREATED) {
     slot[CREATED] = rank.created;
   }
+  slots->floors[place] = floor_of(slots, bytes_unorder_i64(rank.event));
 }
 
 static void offer_all(AsofSlots *slots, const AsofBlock *block, size_t from,
@@ -237,60 +269,111 @@ void asof_add(AsofSlots *slots, const AsofBlock *block)
       select_by_event(slots, block, from, count, &candidates);
     }
     find_places(slots, &candidates);
+    leave_losers(slots, block, from, &candidates);
     offer_all(slots, block, from, &candidates);
   }
 }
 
-void asof_merge(AsofSlots *into, const AsofSlots *from)
+// Finishing
+// ----------------------------------------------------------------------------------------
+
+typedef struct {
+  AsofSlots *const *sets;
+  size_t set_count;
+  unsigned threads;
+  AsofMatches *matches;
+  uint64_t counts[PARALLEL_MAX][STATUS_ERROR + 1];  // per thread
+} Finish;
+
+// The greatest row that any thread put into a place.
+static Rank greatest_at(const Finish *finish, size_t place)
 {
-  assert(into->spine == from->spine);
-  need_width(into, from->width);
-  for (size_t place = 0; from->words && place < from->count; place++) {
-    Rank rank = rank_at(from, place);
-    if (rank.event) {
-      offer(into, place, rank);
+  Rank best = {0};
+  for (size_t i = 0; i < finish->set_count; i++) {
+    const AsofSlots *slots = finish->sets[i];
+    if (slots->words && slots->floors[place]) {
+      Rank here = rank_at(slots, place);
+      best = wins(here, best) ? here : best;
     }
   }
+  return best;
 }
 
-static void put_match(const AsofMatches *matches, AsofRule rule, size_t row, Time time, Rank winner)
+static ValueStatus status_of(AsofRule rule, Time time, Rank winner)
 {
-  Time event = bytes_unorder_i64(winner.event);
-  uint8_t status = STATUS_PRESENT;
   if (!winner.event) {
-    status = STATUS_NOT_FOUND;
-  } else if (rule.ttl && event < clock_sub_bounded(time, rule.ttl)) {
-    status = STATUS_OUTSIDE_MAX_AGE;
-  } else if (winner.arrival & 1) {
-    status = STATUS_DELETED;
+    return STATUS_NOT_FOUND;
   }
+  if (rule.ttl && bytes_unorder_i64(winner.event) < clock_sub_bounded(time, rule.ttl)) {
+    return STATUS_OUTSIDE_MAX_AGE;
+  }
+  return winner.arrival & 1 ? STATUS_DELETED : STATUS_PRESENT;
+}
+
+static void put_match(const AsofMatches *matches, size_t row, ValueStatus status, Rank winner)
+{
   matches->arrivals[row] = status == STATUS_PRESENT ? winner.arrival >> 1 : ASOF_NONE;
-  matches->event_times[row] = event;
-  matches->statuses[row] = status;
+  if (matches->event_times) {
+    matches->event_times[row] = bytes_unorder_i64(winner.event);
+  }
+  if (matches->statuses) {
+    matches->statuses[row] = (uint8_t)status;
+  }
 }
 
 // What became visible up to a place is what its own slot got, or what the place before it had.
-static void finish_group(const AsofSlots *slots, size_t start, size_t end,
-                         const AsofMatches *matches)
+static void finish_group(const Finish *finish, size_t start, size_t end, uint64_t *counts)
 {
+  const AsofSlots *slots = finish->sets[0];
   const Spine *spine = slots->spine;
   Rank best = {0};
   for (size_t place = start; place < end; place++) {
-    Rank here = rank_at(slots, place);
+    Rank here = greatest_at(finish, place);
     best = wins(here, best) ? here : best;
-    put_match(matches, slots->rule, spine->order[place], spine->times[place], best);
+    ValueStatus status = status_of(slots->rule, spine->times[place], best);
+    put_match(finish->matches, spine->order[place], status, best);
+    counts[status]++;
   }
 }
 
-void asof_finish(const AsofSlots *slots, AsofMatches *matches)
+// Every thread takes as many groups as make up its share of the places.
+static bool finish_share(void *context, unsigned thread, Error *err)
 {
-  const Spine *spine = slots->spine;
-  for (size_t row = 0; row < spine->rows; row++) {  // rows that take no part keep this
-    matches->arrivals[row] = ASOF_NONE;
-    matches->event_times[row] = TIME_NULL;
+  (void)err;
+  Finish *finish = context;
+  const Spine *spine = finish->sets[0]->spine;
+  uint64_t counts[STATUS_ERROR + 1] = {0};
+  size_t end = spine_share(spine, thread + 1, finish->threads);
+  for (size_t key = spine_share(spine, thread, finish->threads); key < end; key++) {
+    finish_group(finish, spine->starts[key], spine->starts[key + 1], counts);
   }
-  memset(matches->statuses, STATUS_NOT_FOUND, spine->rows);
-  for (size_t key = 0; slots->words && key < spine->keys; key++) {
-    finish_group(slots, spine->starts[key], spine->starts[key + 1], matches);
+  memcpy(finish->counts[thread], counts, sizeof(counts));
+  return true;
+}
+
+// Rows that take no part have no place.
+static void fill_not_found(const Spine *spine, AsofMatches *matches)
+{
+  for (size_t row = 0; row < spine->rows; row++) {
+    put_match(matches, row, STATUS_NOT_FOUND, (Rank){0});
+  }
+}
+
+void asof_finish(AsofSlots *const *sets, size_t count, unsigned threads, AsofMatches *matches)
+{
+  assert(count > 0 && threads >= 1 && threads <= PARALLEL_MAX);
+  const Spine *spine = sets[0]->spine;
+  Finish finish = {.sets = sets, .set_count = count, .threads = threads, .matches = matches};
+  size_t out = spine->rows - spine_places(spine);
+  if (out) {
+    fill_not_found(spine, matches);
+  }
+  parallel_run(threads, finish_share, &finish, NULL);
+  memset(matches->counts, 0, sizeof(matches->counts));
+  matches->counts[STATUS_NOT_FOUND] = out;
+  for (unsigned thread = 0; thread < threads; thread++) {
+    for (size_t status = 0; status <= STATUS_ERROR; status++) {
+      matches->counts[status] += finish.counts[thread][status];
+    }
   }
 }

@@ -50,21 +50,21 @@ AsofSlots *asof_new(const Spine *spine, AsofRule rule);  // borrows the spine, u
 void asof_free(AsofSlots *slots);
 size_t asof_bytes(const AsofSlots *slots);  // heap bytes held, for memory limits
 void asof_add(AsofSlots *slots, const AsofBlock *block);
-// Takes the greater of each place of two sets of slots over the same spine.
-void asof_merge(AsofSlots *into, const AsofSlots *from);
 
 // What a spine row gets. A winner that is too old or a tombstone gives its event time, not its
 // arrival; age is judged first, so a tombstone out of age is OUTSIDE_MAX_AGE.
 typedef struct {
   uint64_t *arrivals;  // winner's arrival, ASOF_NONE without one (status is not PRESENT)
-  Time *event_times;   // the winner's, TIME_NULL without one
-  uint8_t *statuses;   // STATUS_PRESENT, NOT_FOUND, OUTSIDE_MAX_AGE, DELETED
-} AsofMatches;         // arrays of spine.rows, the caller's
+  Time *event_times;   // the winner's, TIME_NULL without one; NULL: not wanted
+  uint8_t *statuses;   // STATUS_PRESENT, NOT_FOUND, OUTSIDE_MAX_AGE, DELETED; NULL: not wanted
+  uint64_t counts[STATUS_ERROR + 1];  // spine rows of each status
+} AsofMatches;                        // arrays of spine.rows, the caller's
 
 #define ASOF_NONE UINT64_MAX
 
-// May be called again after more rows were added: the slots themselves are not changed.
-void asof_finish(const AsofSlots *slots, AsofMatches *matches);
+// What the rows of all sets of slots (of one spine and rule, at least one) come to. May be called
+// again after more rows were added: the slots themselves are not changed.
+void asof_finish(AsofSlots *const *sets, size_t count, unsigned threads, AsofMatches *matches);
 
 // The event times outside which no feature row can give a value: [oldest spine time - ttl, newest
 // spine time]. Rows above change nothing; rows below only make OUTSIDE_MAX_AGE of a NOT_FOUND. With

@@ -8,50 +8,85 @@
 #include "base/pages.h"
 #include "join/keys.h"
 
-enum { BLOCK = 128, LEAST_CAPACITY = 512 };
+enum { BLOCK = 64, LEAST_BUCKETS = 128 };
 
-_Static_assert(sizeof(IntEntry) == 16, "four entries per cache line");
+_Static_assert(sizeof(IntBucket) == 64, "a bucket is a cache line");
 
 void int_keys_deinit(IntKeys *keys)
 {
-  pages_free(keys->entries, keys->capacity, sizeof(IntEntry));
+  pages_free(keys->buckets, keys->bucket_count, sizeof(IntBucket));
   free(keys->values);
   *keys = (IntKeys){0};
 }
 
 size_t int_keys_bytes(const IntKeys *keys)
 {
-  return keys->capacity * sizeof(IntEntry) + keys->value_room * sizeof(int64_t);
+  return keys->bucket_count * sizeof(IntBucket) + keys->value_room * sizeof(int64_t);
 }
 
-static size_t home_of(const IntKeys *keys, int64_t value)
+static uint32_t home_of(const IntKeys *keys, int64_t value)
 {
-  return hash_u64((uint64_t)value) & (keys->capacity - 1);
+  return (uint32_t)(hash_u64((uint64_t)value) & (keys->bucket_count - 1));
 }
 
-// The entry that holds `value`, or the free one where it belongs.
-static size_t probe(const IntKeys *keys, size_t home, int64_t value)
+static bool is_full(const IntBucket *bucket)
 {
-  const IntEntry *entries = keys->entries;
-  size_t at = home;
-  while (entries[at].value != value && entries[at].after) {
-    at = (at + 1) & (keys->capacity - 1);
+  return bucket->after[INT_BUCKET - 1] != 0;
+}
+
+// One more than the number of `value`, 0 when the bucket does not have it. A value stands in it at
+// most once, and free entries have no number, so all that match can be put together.
+static inline uint32_t look_into(const IntBucket *bucket, int64_t value)
+{
+  uint32_t after = 0;
+  for (size_t i = 0; i < INT_BUCKET; i++) {
+    after |= bucket->after[i] & -(uint32_t)(bucket->values[i] == value);
   }
-  return at;
+  return after;
 }
 
-static void rebuild(IntKeys *keys, size_t capacity)
+// Looks on from a full bucket that does not have the value.
+static __attribute__((noinline)) uint32_t look_on(const IntKeys *keys, uint32_t home, int64_t value)
 {
-  pages_free(keys->entries, keys->capacity, sizeof(IntEntry));
-  keys->entries = pages_zalloc(capacity, sizeof(IntEntry));
-  keys->capacity = capacity;
+  uint32_t after = 0;
+  while (!after && is_full(&keys->buckets[home])) {
+    home = (home + 1) & (uint32_t)(keys->bucket_count - 1);
+    after = look_into(&keys->buckets[home], value);
+  }
+  return after;
+}
+
+static inline uint32_t look_up(const IntKeys *keys, uint32_t home, int64_t value)
+{
+  const IntBucket *bucket = &keys->buckets[home];
+  uint32_t after = look_into(bucket, value);
+  // One condition, which is rarely true: whether a key is there may be as good as random.
+  uint32_t go_on = bucket->after[INT_BUCKET - 1] & -(uint32_t)(after == 0);
+  return go_on ? look_on(keys, home, value) : after;
+}
+
+static void put(IntKeys *keys, uint32_t home, int64_t value, uint32_t after)
+{
+  while (is_full(&keys->buckets[home])) {
+    home = (home + 1) & (uint32_t)(keys->bucket_count - 1);
+  }
+  IntBucket *bucket = &keys->buckets[home];
+  size_t at = 0;
+  while (bucket->after[at]) {
+    at++;
+  }
+  bucket->values[at] = value;
+  bucket->after[at] = after;
+}
+
+static void rebuild(IntKeys *keys, size_t bucket_count)
+{
+  pages_free(keys->buckets, keys->bucket_count, sizeof(IntBucket));
+  keys->buckets = pages_zalloc(bucket_count, sizeof(IntBucket));
+  keys->bucket_count = bucket_count;
   for (size_t number = 0; number < keys->count; number++) {
     int64_t value = keys->values[number];
-    size_t at = home_of(keys, value);
-    while (keys->entries[at].after) {  // all values differ: only a free entry ends it
-      at = (at + 1) & (capacity - 1);
-    }
-    keys->entries[at] = (IntEntry){.value = value, .after = (uint32_t)number + 1};
+    put(keys, home_of(keys, value), value, (uint32_t)number + 1);
   }
 }
 
@@ -64,36 +99,37 @@ static void reserve(IntKeys *keys, size_t extra)
     keys->value_room = needed > 2 * keys->value_room ? needed : 2 * keys->value_room;
     keys->values = mem_realloc(keys->values, keys->value_room, sizeof(int64_t));
   }
-  size_t capacity = keys->capacity ? keys->capacity : LEAST_CAPACITY;
-  while (capacity < 2 * needed) {
-    capacity *= 2;
+  size_t bucket_count = keys->bucket_count ? keys->bucket_count : LEAST_BUCKETS;
+  while (bucket_count * INT_BUCKET * 2 < needed * 3) {
+    bucket_count *= 2;
   }
-  if (capacity != keys->capacity) {
-    rebuild(keys, capacity);
+  if (bucket_count != keys->bucket_count) {
+    rebuild(keys, bucket_count);
   }
 }
 
-static uint32_t number_of(IntKeys *keys, size_t at, int64_t value)
+static uint32_t number_of(IntKeys *keys, uint32_t home, int64_t value)
 {
-  IntEntry *entry = &keys->entries[at];
-  if (!entry->after) {
+  uint32_t after = look_up(keys, home, value);
+  if (!after) {
     keys->values[keys->count++] = value;
-    *entry = (IntEntry){.value = value, .after = (uint32_t)keys->count};
+    after = (uint32_t)keys->count;
+    put(keys, home, value, after);
   }
-  return entry->after - 1;
+  return after - 1;
 }
 
 static void add_block(IntKeys *keys, const int64_t *values, size_t count, uint32_t *numbers)
 {
-  size_t homes[BLOCK];
+  uint32_t homes[BLOCK];
   reserve(keys, count);
   for (size_t i = 0; i < count; i++) {
     homes[i] = home_of(keys, values[i]);
-    __builtin_prefetch(&keys->entries[homes[i]]);
+    __builtin_prefetch(&keys->buckets[homes[i]]);
   }
   for (size_t i = 0; i < count; i++) {
     if (numbers[i] != KEY_NONE) {
-      numbers[i] = number_of(keys, probe(keys, homes[i], values[i]), values[i]);
+      numbers[i] = number_of(keys, homes[i], values[i]);
     }
   }
 }
@@ -109,20 +145,20 @@ void int_keys_add(IntKeys *keys, const int64_t *values, size_t count, uint32_t *
 // All hashes first, so that the misses of a whole block are under way together.
 static void find_block(const IntKeys *keys, const int64_t *values, size_t count, uint32_t *numbers)
 {
-  size_t homes[BLOCK];
+  uint32_t homes[BLOCK];
   for (size_t i = 0; i < count; i++) {
     homes[i] = home_of(keys, values[i]);
-    __builtin_prefetch(&keys->entries[homes[i]]);
+    __builtin_prefetch(&keys->buckets[homes[i]]);
   }
   for (size_t i = 0; i < count; i++) {
-    // a free entry gives 0 - 1, which is KEY_NONE
-    numbers[i] = keys->entries[probe(keys, homes[i], values[i])].after - 1;
+    // a key that is not there gives 0 - 1, which is KEY_NONE
+    numbers[i] = look_up(keys, homes[i], values[i]) - 1;
   }
 }
 
 void int_keys_find(const IntKeys *keys, const int64_t *values, size_t count, uint32_t *numbers)
 {
-  if (!keys->capacity) {
+  if (!keys->bucket_count) {
     memset(numbers, 0xff, count * sizeof(*numbers));
     return;
   }

@@ -1,20 +1,24 @@
 #pragma once
-// Numbers for keys that are one integer: an open-addressing table, one probe and usually one cache
-// line per look-up. The table is at most half full, so that runs stay short with linear probing.
+// Numbers for keys that are one integer: a hash table of buckets that are one cache line each. A
+// look-up compares all five keys of a bucket without a branch, because which of them it is is as
+// good as random; at most two thirds of the room is taken, so that hardly any key has to go on
+// into the next bucket.
 
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct {
-  int64_t value;
-  uint32_t after;   // one more than the number; 0: the entry is free
-  uint32_t unused;  // entries of 16 bytes never cross a cache line
-} IntEntry;
+enum { INT_BUCKET = 5 };
 
 typedef struct {
-  IntEntry *entries;  // heap, capacity of them
-  size_t capacity;    // a power of two; 0 before the first key
-  int64_t *values;    // of each number
+  int64_t values[INT_BUCKET];
+  uint32_t after[INT_BUCKET];  // one more than the number; 0: free, and so are those behind it
+  uint32_t unused;
+} IntBucket;
+
+typedef struct {
+  IntBucket *buckets;   // heap
+  size_t bucket_count;  // a power of two; 0 before the first key
+  int64_t *values;      // of each number
   size_t count;
   size_t value_room;
 } IntKeys;  // the zero value is an empty set

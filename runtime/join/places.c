@@ -6,14 +6,15 @@
 
 #include "base/mem.h"
 #include "base/pages.h"
+#include "base/parallel.h"
 
-enum { LANES = 16, COARSE_BITS = 31, LARGE = 32 };  // groups with more than LARGE rows have a grid
+enum { LANES = 16, COARSE_BITS = 15, LARGE = 32 };  // groups with more than LARGE rows have a grid
 
 // A search under way: the answer lies in [from, to].
 typedef struct {
   uint32_t from;
   uint32_t to;
-  int32_t coarse;  // of the time that is looked for
+  int16_t coarse;  // of the time that is looked for
 } Search;
 
 static unsigned bit_width(uint64_t value)
@@ -33,12 +34,6 @@ static unsigned grid_bits(const Places *places, uint32_t rows)
   assert(is_large(rows));
   unsigned bits = bit_width(rows) - 3;
   return bits < places->bits ? bits : places->bits;
-}
-
-static int32_t coarse_of(const Places *places, Time time)
-{
-  uint64_t after = time > places->oldest ? (uint64_t)time - (uint64_t)places->oldest : 0;
-  return (int32_t)(after >> places->shift);
 }
 
 // Making the index
@@ -65,12 +60,21 @@ static void find_span(Places *places)
   }
 }
 
-static void fill_coarse(Places *places)
+typedef struct {
+  Places *places;
+  unsigned threads;
+} Filling;
+
+static bool fill_coarse(void *context, unsigned thread, Error *err)
 {
-  places->coarse = pages_zalloc(places->count + LANES, sizeof(*places->coarse));
-  for (size_t place = 0; place < places->count; place++) {
-    places->coarse[place] = coarse_of(places, places->times[place]);
+  (void)err;
+  const Filling *filling = context;
+  Places *places = filling->places;
+  size_t end = places->count * (thread + 1) / filling->threads;
+  for (size_t place = places->count * thread / filling->threads; place < end; place++) {
+    places->coarse[place] = places_coarse(places, places->times[place]);
   }
+  return true;
 }
 
 // Gives every large group room for its grid.
@@ -93,7 +97,7 @@ static void fill_grid(Places *places, size_t key)
   uint32_t *cells = places->cells + places->grids[key];
   uint32_t next = 0;  // first cell that has no place yet
   for (uint32_t place = start; place < end; place++) {
-    uint32_t cell = (uint32_t)places->coarse[place] >> (places->bits - bits);
+    uint32_t cell = (unsigned)places->coarse[place] >> (places->bits - bits);
     while (next <= cell) {
       cells[next++] = place;
     }
@@ -103,11 +107,14 @@ static void fill_grid(Places *places, size_t key)
   }
 }
 
-void places_init(Places *places, const uint32_t *starts, size_t keys, const Time *times)
+void places_init(Places *places, const uint32_t *starts, size_t keys, const Time *times,
+                 unsigned threads)
 {
   *places = (Places){.starts = starts, .times = times, .keys = keys, .count = starts[keys]};
   find_span(places);
-  fill_coarse(places);
+  places->coarse = pages_zalloc(places->count + LANES, sizeof(*places->coarse));
+  Filling filling = {places, threads};
+  parallel_run(threads, fill_coarse, &filling, NULL);
   place_grids(places);
   for (size_t key = 0; key < keys; key++) {
     if (is_large(starts[key + 1] - starts[key])) {
@@ -138,7 +145,7 @@ size_t places_bytes(const Places *places)
 static const uint32_t *cell_of(const Places *places, uint32_t key, Search search)
 {
   unsigned bits = grid_bits(places, search.to - search.from);
-  return &places->cells[places->grids[key] + ((uint32_t)search.coarse >> (places->bits - bits))];
+  return &places->cells[places->grids[key] + ((unsigned)search.coarse >> (places->bits - bits))];
 }
 
 static void prefetch_ends(const Places *places, Search search)
@@ -150,7 +157,7 @@ static void prefetch_ends(const Places *places, Search search)
 // Returns whether the search goes on in a grid.
 static bool start_search(const Places *places, uint32_t key, Time time, Search *search)
 {
-  *search = (Search){places->starts[key], places->starts[key + 1], coarse_of(places, time)};
+  *search = (Search){places->starts[key], places->starts[key + 1], places_coarse(places, time)};
   if (is_large(search->to - search->from)) {
     __builtin_prefetch(cell_of(places, key, *search));
     return true;
@@ -170,32 +177,35 @@ static void narrow_to_cell(const Places *places, uint32_t key, Search *search)
 }
 
 // How many of the first `left` of LANES ascending times are smaller. Vectors of the compiler's
-// kind: four comparisons at once on every machine it knows.
-static uint32_t count_lanes(const int32_t *at, int32_t left, int32_t coarse)
+// kind: eight comparisons at once on every machine it knows.
+static uint32_t count_lanes(const int16_t *at, int16_t left, int16_t coarse)
 {
-  typedef int32_t Four __attribute__((vector_size(16)));
-  static const Four FIRST = {0, 1, 2, 3};
-  Four smaller = {0};
-  for (int32_t lane = 0; lane < LANES; lane += 4) {
-    Four four;
-    memcpy(&four, at + lane, sizeof(four));
-    smaller -= (four < coarse) & (FIRST < left - lane);  // a true lane is -1
-  }
-  return (uint32_t)(smaller[0] + smaller[1] + smaller[2] + smaller[3]);
+  typedef int16_t Eight __attribute__((vector_size(16)));
+  typedef uint64_t Two __attribute__((vector_size(16)));
+  static const Eight FIRST = {0, 1, 2, 3, 4, 5, 6, 7};
+  Eight low;
+  Eight high;
+  memcpy(&low, at, sizeof(low));
+  memcpy(&high, at + LANES / 2, sizeof(high));
+  Eight smaller = (low < coarse) & (FIRST < left);  // a true lane is -1
+  smaller += (high < coarse) & (FIRST < (int16_t)(left - LANES / 2));
+  Two pair = (Two)-smaller;
+  uint64_t sums = pair[0] + pair[1];  // four sums of at most 4
+  return (uint32_t)((sums * UINT64_C(0x0001000100010001)) >> 48);
 }
 
 // Halves until at most LANES are left, then counts. The mask in place of a condition is on purpose:
 // which way a search goes is as good as random, and a wrong guess costs more than the whole step.
-static uint32_t count_smaller(const int32_t *coarse, Search search)
+static uint32_t count_smaller(const int16_t *coarse, Search search)
 {
   uint32_t left = search.to - search.from;
-  const int32_t *at = coarse + search.from;
+  const int16_t *at = coarse + search.from;
   while (left > LANES) {
     uint32_t half = left / 2;
     at += half & -(uint32_t)(at[half - 1] < search.coarse);
     left -= half;
   }
-  return (uint32_t)(at - coarse) + count_lanes(at, (int32_t)left, search.coarse);
+  return (uint32_t)(at - coarse) + count_lanes(at, (int16_t)left, search.coarse);
 }
 
 // First place in [from, to) whose exact time is at least `time`, or `to`.
@@ -214,12 +224,13 @@ static uint32_t lower_bound(const Time *times, uint32_t from, uint32_t to, Time 
 
 static uint32_t finish_search(const Places *places, uint32_t key, Time time, Search search)
 {
-  uint32_t end = places->starts[key + 1];
   uint32_t place = count_smaller(places->coarse, search);
-  if (place < end && places->coarse[place] == search.coarse && places->shift) {
-    place = lower_bound(places->times, place, end, time);
+  // Ties are rare, so they are asked for first. There are LANES coarse times more than places: it
+  // does no harm to look behind the group.
+  if (places->coarse[place] == search.coarse && place < search.to && places->shift) {
+    place = lower_bound(places->times, place, search.to, time);
   }
-  return place < end ? place : PLACE_NONE;
+  return place < places->starts[key + 1] ? place : PLACE_NONE;
 }
 
 // One step for all searches of the block at a time: what a step reads was prefetched by the one

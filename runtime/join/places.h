@@ -2,7 +2,7 @@
 // Finds where times stand among the ascending times of their groups. This is the step that a join
 // does once per feature row, so it is made to touch little memory:
 //
-//   coarse   every time once more in 31 bits, sixteen to a cache line: what remains of a search
+//   coarse   every time once more in 15 bits, thirty-two to a cache line: what remains of a search
 //            is a count over at most sixteen of them, without a branch
 //   cells    large groups also have a grid over the span of all times with the first place of each
 //            cell, so that the search begins a few rows from its end however many rows a key has
@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 
-enum { PLACES_BLOCK = 128, PLACE_NONE = UINT32_MAX };
+enum { PLACES_BLOCK = 256, PLACE_NONE = UINT32_MAX };
 
 typedef struct {
   const uint32_t *starts;  // groups and their times, borrowed
@@ -24,14 +24,22 @@ typedef struct {
   Time newest;
   unsigned shift;   // coarse = (time - oldest) >> shift
   unsigned bits;    // that the greatest coarse time has
-  int32_t *coarse;  // by place
+  int16_t *coarse;  // by place
   uint32_t *grids;  // by key: where its grid begins in `cells`; only large groups have one
   uint32_t *cells;  // first place of each cell, and after the last one the group's end
   size_t cell_count;
 } Places;
 
+// 0 to 2^15 - 1, and in the order of the times; `time` is not above places->newest.
+static inline int16_t places_coarse(const Places *places, Time time)
+{
+  uint64_t after = time > places->oldest ? (uint64_t)time - (uint64_t)places->oldest : 0;
+  return (int16_t)(after >> places->shift);
+}
+
 // `times` stand by group in [starts[key], starts[key + 1]), ascending.
-void places_init(Places *places, const uint32_t *starts, size_t keys, const Time *times);
+void places_init(Places *places, const uint32_t *starts, size_t keys, const Time *times,
+                 unsigned threads);
 void places_deinit(Places *places);
 size_t places_bytes(const Places *places);
 

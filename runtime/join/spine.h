@@ -21,11 +21,15 @@ typedef struct {
   Places places;     // where a time stands in its group
 } Spine;
 
-// `numbers` are the rows' key numbers (KEY_NONE: null key), `times` may hold TIME_NULL. False when
-// there are more rows than a spine can hold (UINT32_MAX - 1): process it in parts.
+// `numbers` are the rows' key numbers (KEY_NONE: null key), `times` may hold TIME_NULL. The index
+// is the same on any number of threads. False when there are more rows than a spine can hold
+// (UINT32_MAX - 1): process it in parts.
 bool spine_init(Spine *spine, const uint32_t *numbers, size_t key_count, const Time *times,
-                size_t rows);
+                size_t rows, unsigned threads);
 void spine_deinit(Spine *spine);
 
 size_t spine_places(const Spine *spine);  // rows that take part
 size_t spine_bytes(const Spine *spine);   // heap bytes held, for memory limits
+
+// First group of one of `of` shares that have about as many places each; `share` == `of`: the end.
+size_t spine_share(const Spine *spine, size_t share, size_t of);

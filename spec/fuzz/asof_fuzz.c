@@ -98,7 +98,7 @@ static void run_kernel(const Case *input, Answers *answers)
 {
   Spine spine;
   bool fits =
-      spine_init(&spine, input->spine_keys, MAX_KEYS, input->spine_times, input->spine_rows);
+      spine_init(&spine, input->spine_keys, MAX_KEYS, input->spine_times, input->spine_rows, 1);
   assert(fits);
   AsofSlots *sets[2] = {asof_new(&spine, input->rule), asof_new(&spine, input->rule)};
   for (size_t from = 0; from < input->rows; from += input->block) {
@@ -112,9 +112,8 @@ static void run_kernel(const Case *input, Answers *answers)
     };
     asof_add(sets[from / input->block % 2], &block);
   }
-  asof_merge(sets[0], sets[1]);
-  AsofMatches matches = {answers->arrivals, answers->times, answers->statuses};
-  asof_finish(sets[0], &matches);
+  AsofMatches matches = {answers->arrivals, answers->times, answers->statuses, {0}};
+  asof_finish(sets, 2, 1, &matches);
   asof_free(sets[0]);
   asof_free(sets[1]);
   spine_deinit(&spine);

@@ -17,16 +17,17 @@ typedef struct {
   const uint8_t *deleted;
   uint64_t first_arrival;
 } AsofBlock;
-typedef struct { uint64_t *arrivals; int64_t *event_times; uint8_t *statuses; } AsofMatches;
+typedef struct {
+  uint64_t *arrivals; int64_t *event_times; uint8_t *statuses; uint64_t counts[6];
+} AsofMatches;
 typedef struct AsofSlots AsofSlots;
 AsofSpine *tidemark_spine_new(const uint32_t *numbers, size_t key_count, const int64_t *times,
-                              size_t rows);
+                              size_t rows, unsigned threads);
 void tidemark_spine_free(AsofSpine *spine);
 AsofSlots *tidemark_asof_new(const AsofSpine *spine, const AsofRule *rule);
 void tidemark_asof_free(AsofSlots *slots);
 void tidemark_asof_add(AsofSlots *slots, const AsofBlock *block);
-void tidemark_asof_merge(AsofSlots *into, const AsofSlots *from);
-void tidemark_asof_finish(const AsofSlots *slots, AsofMatches *matches);
+void tidemark_asof_finish(AsofSlots **sets, size_t count, unsigned threads, AsofMatches *matches);
 void tidemark_asof_bounds(const AsofSpine *spine, const AsofRule *rule, int64_t *bounds);
 ]]
 
@@ -93,14 +94,14 @@ end
 
 -- The kernel under test -------------------------------------------------------------------------
 
-local function c_spine(spine, key_count)
+local function c_spine(spine, key_count, threads)
   local numbers = ffi.new('uint32_t[?]', #spine + 1)
   local times = ffi.new('int64_t[?]', #spine + 1)
   for row, wanted in ipairs(spine) do
     numbers[row - 1] = wanted.key or KEY_NONE
     times[row - 1] = wanted.time or oracle.TIME_NULL
   end
-  local made = C.tidemark_spine_new(numbers, key_count, times, #spine)
+  local made = C.tidemark_spine_new(numbers, key_count, times, #spine, threads or 1)
   return ffi.gc(made, C.tidemark_spine_free)
 end
 
@@ -148,7 +149,7 @@ local function add(slots, rows, first, last)
   C.tidemark_asof_add(slots, block)
 end
 
--- The rows cut into blocks, in random order, dealt out to a few sets of slots, which are merged.
+-- The rows cut into blocks, in random order, dealt out to a few sets of slots.
 local function stream(spine, rule, rows)
   local blocks = {}
   local first = 1
@@ -167,18 +168,28 @@ local function stream(spine, rule, rows)
   for _, block in ipairs(blocks) do
     add(random.pick(sets), rows, block[1], block[2])
   end
-  while #sets > 1 do
-    C.tidemark_asof_merge(sets[#sets - 1], sets[#sets])
-    sets[#sets] = nil
-  end
-  return sets[1]
+  return sets
 end
 
-local function finish(slots, count)
+local function check_counts(counts, found)
+  local wanted = {}
+  for _, answer in ipairs(found) do
+    wanted[answer.status] = (wanted[answer.status] or 0) + 1
+  end
+  for status, name in pairs(STATUSES) do
+    if counts[status] ~= (wanted[name] or 0) then
+      error(('%d rows counted as %s'):format(tonumber(counts[status]), name), 0)
+    end
+  end
+end
+
+local function finish(sets, count)
   local arrivals = ffi.new('uint64_t[?]', count + 1)
   local events = ffi.new('int64_t[?]', count + 1)
   local statuses = ffi.new('uint8_t[?]', count + 1)
-  C.tidemark_asof_finish(slots, ffi.new('AsofMatches', arrivals, events, statuses))
+  local matches = ffi.new('AsofMatches', arrivals, events, statuses)
+  local threads = random.once_in(50) and math.random(2, 4) or 1
+  C.tidemark_asof_finish(ffi.new('AsofSlots *[?]', #sets, sets), #sets, threads, matches)
   local found = {}
   for i = 0, count - 1 do
     found[i + 1] = {
@@ -187,6 +198,7 @@ local function finish(slots, count)
       event = events[i] ~= oracle.TIME_NULL and events[i] or nil,
     }
   end
+  check_counts(matches.counts, found)
   return found
 end
 
@@ -369,6 +381,30 @@ describe('the spine', function()
           end
         end
       end
+    end)
+  end)
+
+  it('is the same on any number of threads', function()
+    random.each(4, function()
+      local count, key_count = 150000, random.pick({ 1, 50, 20000, 100000 })
+      local numbers, times = ffi.new('uint32_t[?]', count), ffi.new('int64_t[?]', count)
+      for i = 0, count - 1 do
+        numbers[i] = random.once_in(20) and KEY_NONE or math.random(0, key_count - 1)
+        times[i] = random.once_in(20) and oracle.TIME_NULL or math.random(0, 1000)
+      end
+      local function made(threads)
+        local spine = C.tidemark_spine_new(numbers, key_count, times, count, threads)
+        return ffi.gc(spine, C.tidemark_spine_free)
+      end
+      local one, many = made(1), made(3)
+      local places = one.starts[key_count]
+      local function same(name, bytes)
+        local left, right = ffi.string(one[name], bytes), ffi.string(many[name], bytes)
+        assert(left == right, name .. ' differ')
+      end
+      same('starts', (key_count + 1) * 4)
+      same('times', places * 8)
+      same('order', places * 4)
     end)
   end)
 end)

@@ -10,6 +10,7 @@ typedef struct KeyColumn {
   const uint64_t *valid;
   const void *data;
   const struct KeyColumn *child;
+  const uint64_t *errors;
 } KeyColumn;
 typedef struct KeySet KeySet;
 KeySet *tidemark_key_set_new(const KeyType *types, size_t key_count);
