@@ -10,21 +10,6 @@
 #include "cli/help.h"
 #include "cli/print.h"
 
-static void print_error(const Args *args, const Error *err)
-{
-  const char *red = print_colour(stderr, COLOUR_RED);
-  const char *none = print_colour(stderr, COLOUR_NONE);
-  if (err->code == ERR_CANCELLED) {
-    fprintf(stderr, "%sinterrupted%s\n", red, none);
-    return;
-  }
-  fprintf(stderr, "%serror:%s %s%s%s\n", red, none, err->where, err->where[0] ? ": " : "",
-          err->message);
-  if (err->code == ERR_USAGE && args->command) {
-    fprintf(stderr, "`tidemark %s --help` shows what it takes\n", args->command->name);
-  }
-}
-
 // Paths in the environment are the shell's: they start where the process does, not in --project.
 static void fix_environment_path(const char *name)
 {

@@ -4,33 +4,8 @@
 
 #include "cli/commands.h"
 #include "cli/print.h"
+#include "cli/problems.h"
 #include "cli/session.h"
-
-// Every mistake with its place, as compilers print them, so that editors can jump there.
-static void print_problems(MpReader plan)
-{
-  MpReader items;
-  uint32_t count = result_list(plan, "problems", &items);
-  for (uint32_t i = 0; i < count; i++) {
-    MpReader problem = result_reader(result_take(&items));
-    Slice where = result_text(problem, "where");
-    Slice message = result_text(problem, "message");
-    Slice excerpt = result_text(problem, "excerpt");
-    fprintf(stderr, "%s%.*s%s%s %.*s\n", print_colour(stderr, COLOUR_BOLD), (int)where.size,
-            where.data, where.size ? ":" : "", print_colour(stderr, COLOUR_NONE), (int)message.size,
-            message.data);
-    bool ends = excerpt.size && excerpt.data[excerpt.size - 1] == '\n';
-    if (excerpt.size) {
-      fprintf(stderr, "%.*s%s", (int)excerpt.size, excerpt.data, ends ? "" : "\n");
-    }
-  }
-}
-
-static uint32_t count_problems(MpReader plan)
-{
-  MpReader items;
-  return result_list(plan, "problems", &items);
-}
 
 typedef struct {
   unsigned created, updated, deleted;
@@ -103,13 +78,9 @@ static const char NOT_APPLIED[] = ", so nothing was applied";
 // `outcome` ends the sentence: what became of the command.
 static bool refuse_problems(MpReader plan, const char *outcome, Error *err)
 {
-  uint32_t count = count_problems(plan);
-  if (!count) {
-    return true;
-  }
-  print_problems(plan);
-  return error_set(err, ERR_DEFINITION, "%u mistake%s in the definitions%s", count,
-                   count == 1 ? "" : "s", outcome);
+  MpReader items;
+  uint32_t count = result_list(plan, "problems", &items);
+  return problems_refuse(items, count, outcome, err);
 }
 
 static bool run_plan(Session *session, const Args *args, Error *err)

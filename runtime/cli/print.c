@@ -143,3 +143,18 @@ void print_note(const Args *args, const char *format, ...)
   va_end(arguments);
   fputc('\n', stderr);
 }
+
+void print_error(const Args *args, const Error *err)
+{
+  const char *red = print_colour(stderr, COLOUR_RED);
+  const char *none = print_colour(stderr, COLOUR_NONE);
+  if (err->code == ERR_CANCELLED) {
+    fprintf(stderr, "%sinterrupted%s\n", red, none);
+    return;
+  }
+  fprintf(stderr, "%serror:%s %s%s%s\n", red, none, err->where, err->where[0] ? ": " : "",
+          err->message);
+  if (err->code == ERR_USAGE && args->command) {
+    fprintf(stderr, "`tidemark %s --help` shows what it takes\n", args->command->name);
+  }
+}

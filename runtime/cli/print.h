@@ -31,3 +31,6 @@ void print_out(FILE *file, const Buf *text);
 
 // A line on stderr unless --quiet.
 void print_note(const Args *args, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// What a command failed with, on stderr.
+void print_error(const Args *args, const Error *err);
