@@ -44,7 +44,12 @@ static bool take(void *context, const BadValue *bad, Error *err)
   put_text(&packer, "file", bad->file);
   mp_put_text(&packer, "row");
   msgpack_pack_uint64(&packer, bad->row);
-  put_text(&packer, "column", bad->column);
+  mp_put_text(&packer, "column");
+  if (bad->column) {
+    mp_put_text(&packer, bad->column);
+  } else {
+    msgpack_pack_nil(&packer);
+  }
   put_text(&packer, "message", bad->message);
   buf_reset(&rows->line);
   MpReader reader = {rows->packed.data, rows->packed.data + rows->packed.size};

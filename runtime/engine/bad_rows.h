@@ -1,7 +1,7 @@
 #pragma once
 // Rows of sources that hold values they must not: counted and, if a file is named, written aside,
 // one JSON object per value: {"source":…,"file":…,"row":…,"column":…,"message":…}. Rows count
-// from 1.
+// from 1. A row for which a function of the view failed has null for its column.
 
 #include "engine/engine.h"
 #include "source/reader.h"

@@ -15,6 +15,7 @@ enum { WRITE_ROWS = 2048 };  // rows produced at a time
 typedef struct {
   HistoryPlan plan;
   Snapshots snapshots;
+  FunctionPool functions;
   BadRows *bad;  // NULL: a bad value is an error
   Spines spines;
   size_t group_most;  // joins that may share a pass
@@ -102,6 +103,7 @@ static JoinPart make_part(History *history)
   return (JoinPart){
       .engine = history->plan.engine,
       .snapshots = &history->snapshots,
+      .functions = &history->functions,
       .bad = history->bad,
       .first = history->parts == 1,
       .rows = history->spines.rows,
@@ -255,6 +257,7 @@ static void fill_view(const ViewJoin *join, bool statuses, HistoryView *view, Ar
       .expired = join->statuses[STATUS_OUTSIDE_MAX_AGE],
       .deleted = join->statuses[STATUS_DELETED],
       .rejected = join->bad,
+      .failed = join->failed,
   };
   if (!statuses) {
     // Rows too old for every spine row were not looked at: the two cannot be told apart.
@@ -306,12 +309,14 @@ bool engine_get_historical_features(Engine *engine, const HistoryRequest *reques
   *result = (HistoryResult){0};
   Arena job = {0};
   History *history = mem_zalloc(1, sizeof(*history));
-  bool ok =
-      history_plan_make(&history->plan, engine, request, &job, err) && run(history, result, err);
+  bool ok = history_plan_make(&history->plan, engine, request, &job, err);
+  function_pool_init(&history->functions, history->plan.catalog);
+  ok = ok && run(history, result, err);
   if (ok) {
     fill_result(history, result, arena);
   }
   spines_close(&history->spines);
+  function_pool_deinit(&history->functions);
   history_plan_deinit(&history->plan);
   bad_rows_close(history->bad);
   snapshots_deinit(&history->snapshots);

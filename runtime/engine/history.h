@@ -29,7 +29,8 @@ typedef struct {
   uint64_t missing;  // found none, or (without statuses) only one that is too old
   uint64_t expired;  // with statuses: found only one that is too old
   uint64_t deleted;
-  uint64_t rejected;  // feature rows left out for their values
+  uint64_t rejected;  // feature rows left out for their values, or because a function failed
+  uint64_t failed;    // of `present`: the transform failed and made nulls (ERROR)
 } HistoryView;
 
 typedef struct {

@@ -26,9 +26,11 @@ typedef struct {
   bool has_mark;
   bool incremental;
   Snapshots *snapshots;
+  FunctionPool *functions;
   BadRows *bad;  // NULL: a bad value is an error
   Winners winners;
   ScanCounts scanned;
+  uint64_t failed;  // of the winners: their features are null because the transform failed
   LatestCounts counts;
   Loader loader;
   pthread_mutex_t lock;  // of what threads put together: the newest rows, then the loader
@@ -109,6 +111,7 @@ static bool find_winners(ViewLoad *load, Error *err)
   };
   ScanRequest request = {
       .view = view,
+      .functions = load->functions,
       .parts = SCAN_RANKS,
       .what = "finding the newest rows",
       .threads = parallel_threads(engine_threads(load->engine)),
@@ -223,6 +226,7 @@ static bool load_rows(ViewLoad *load, Error *err)
   };
   ScanRequest request = {
       .view = view,
+      .functions = load->functions,
       .parts = SCAN_RANKS | SCAN_FEATURES,
       .features = features,
       .feature_count = view->feature_count,
@@ -238,6 +242,7 @@ static bool load_rows(ViewLoad *load, Error *err)
   ScanCounts counts;
   bool ok = snapshots_table(load->snapshots, load->engine, view->source, &request.table, err)
             && scan_run(load->engine, &request, &counts, err);
+  load->failed = ok ? counts.failed : 0;
   if (ok && writing.found != load->winners.count) {
     ok = error_set(err, ERR_IO, "source \"%s\" changed while it was read: run it again",
                    view->source->declared.name);
@@ -335,7 +340,10 @@ static bool load_view(ViewLoad *load, const MaterializeRequest *request, Materia
       .late = load->counts.late,
       .written = load->loader.written,
       .stale = load->loader.stale,
-      .rejected = load->counts.null_key + load->counts.null_time,
+      // a row that is filtered has no time any more
+      .rejected = load->counts.null_key + load->counts.null_time - load->scanned.filtered,
+      .filtered = load->scanned.filtered,
+      .failed = load->failed,
       .mark = mark.materialized_to,
       .gap = gap,
   };
@@ -410,6 +418,8 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
   const View **views;
   size_t count;
   Snapshots snapshots = {0};
+  FunctionPool functions;
+  function_pool_init(&functions, catalog);
   BadRows *bad = request->reject ? bad_rows_open(engine, request->rejects, err) : NULL;
   bool ok = (!request->reject || bad) && choose_views(catalog, request, &views, &count, arena, err);
   if (ok) {
@@ -420,6 +430,7 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
                      .view = views[i],
                      .db = engine_db(engine, false, err),
                      .snapshots = &snapshots,
+                     .functions = &functions,
                      .bad = bad,
                      .lock = PTHREAD_MUTEX_INITIALIZER};
     load.loader = (Loader){.db = load.db};
@@ -433,6 +444,7 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
   ok = ok && (!bad || bad_rows_finish(bad, err));
   bad_rows_close(bad);
   snapshots_deinit(&snapshots);
+  function_pool_deinit(&functions);
   catalog_unref(catalog);
   return ok;
 }

@@ -24,6 +24,8 @@ typedef struct {
   uint64_t written;
   uint64_t stale;     // keys whose stored row was as new or newer
   uint64_t rejected;  // rows with a null key, no event time, or (when asked for) a bad value
+  uint64_t filtered;  // rows that the view's filter left out
+  uint64_t failed;    // rows among the newest whose transform failed and made nulls (ERROR)
   Time mark;          // where it stands now
   bool gap;           // the mark stayed: the interval does not touch what was materialized before
 } MaterializedView;

@@ -6,14 +6,16 @@
 
 #include "base/mem.h"
 #include "data/key.h"
+#include "engine/push_held.h"
 #include "engine/push_value.h"
 #include "store/log.h"
 
-enum { QUOTED = 64, NOWHERE = -1, TIME_FIELDS = 6 };
+enum { QUOTED = 64, NOWHERE = -1, TIME_NAMES = 6 };
 
 static const MpLimits CHECKED = {.depth = UINT32_MAX, .elements = UINT64_MAX};
 
-// What a field of a pushed row is. Keys come first, then features, then these.
+// What a field of a pushed row is. Keys come first, then features, then inputs of functions, then
+// these.
 typedef enum { FIELD_EVENT, FIELD_CREATED, FIELD_DELETED, FIELD_COUNT } TimeField;
 
 typedef struct {
@@ -31,11 +33,15 @@ typedef struct {
 
   Known *known;  // every name that a field may have; the first of equal ones counts
   size_t known_count;
-  MpReader *values;  // keys, features, times
+  MpReader *values;  // keys, features, inputs, times
   size_t value_count;
+  size_t times;         // place of the first time
   int *features;        // of each slot: place in `values`, or NOWHERE
   const Known **hints;  // what the n-th field of the row before was: mostly it is again
   size_t hint_count;
+
+  HeldRows *held;  // NULL: the view has no functions
+  size_t *inputs;  // place of each held input
 
   Buf key;
   Buf encoded;     // values in slot order
@@ -64,8 +70,10 @@ static int quoted(Slice text)
 
 // Rejecting ---------------------------------------------------------------------------------------
 
-static void add_rejection(PushRejections *list, PushRejection rejection, Arena *arena)
+void push_reject(PushRejections *rejections, uint32_t row, const char *field, const char *reason,
+                 Arena *arena)
 {
+  PushRejections *list = rejections;
   if (list->count == list->capacity) {
     list->capacity = list->capacity ? list->capacity * 2 : 16;
     PushRejection *items = arena_alloc(arena, list->capacity * sizeof(*items));
@@ -74,14 +82,13 @@ static void add_rejection(PushRejections *list, PushRejection rejection, Arena *
     }
     list->items = items;
   }
-  list->items[list->count++] = rejection;
+  list->items[list->count++] = (PushRejection){row, field, arena_text(arena, slice_text(reason))};
 }
 
 // `field` lives as long as the arena. Always returns false.
 static bool reject(Encoder *it, uint32_t row, const char *field, const char *reason)
 {
-  add_rejection(it->rejections,
-                (PushRejection){row, field, arena_text(it->arena, slice_text(reason))}, it->arena);
+  push_reject(it->rejections, row, field, reason, it->arena);
   return false;
 }
 
@@ -100,17 +107,23 @@ static int compare_rejections(const void *a, const void *b)
   return (left > right) - (left < right);
 }
 
+// Each row is rejected once.
+static void sort_rejections(PushRejections *rejections)
+{
+  if (rejections->count) {
+    qsort(rejections->items, rejections->count, sizeof(*rejections->items), compare_rejections);
+  }
+}
+
 void push_reject_large(const Push *push, PushRejections *rejections, Arena *arena)
 {
   for (size_t at = 0; at < push->too_large.size; at += sizeof(uint32_t)) {
     uint32_t row;
     memcpy(&row, push->too_large.data + at, sizeof(row));
-    add_rejection(rejections,
-                  (PushRejection){row, "", "with the features that are kept it is too large"},
-                  arena);
+    push_reject(rejections, row, "", "with the features that are kept it is too large", arena);
   }
   if (push->too_large.size) {
-    qsort(rejections->items, rejections->count, sizeof(*rejections->items), compare_rejections);
+    sort_rejections(rejections);
   }
 }
 
@@ -123,38 +136,99 @@ static void know(Encoder *it, const char *name, size_t place)
   }
 }
 
-// Where values go: keys, features, the three times. `place` counts them.
-static void know_fields(Encoder *it)
+// Keys, which rows of a view with functions may call as the source does.
+static size_t know_keys(Encoder *it)
 {
   const View *view = it->view;
-  size_t names = view->key_count + view->feature_count + TIME_FIELDS;
-  it->known = arena_alloc(it->arena, names * sizeof(*it->known));
-  it->value_count = view->key_count + view->feature_count + FIELD_COUNT;
-  it->values = arena_zalloc(it->arena, it->value_count, sizeof(*it->values));
+  for (size_t i = 0; i < view->key_count; i++) {
+    know(it, view->keys[i].name, i);
+  }
+  for (size_t i = 0; it->held && i < view->key_count; i++) {
+    know(it, view->keys[i].column, i);
+  }
+  return view->key_count;
+}
+
+// Features that rows give: none where a transform makes them. Returns the place behind them.
+static size_t know_features(Encoder *it, size_t place)
+{
+  const View *view = it->view;
   it->features = arena_alloc(it->arena, (view->slot_count + 1) * sizeof(*it->features));
   for (size_t slot = 0; slot < view->slot_count; slot++) {
     it->features[slot] = NOWHERE;
   }
-  size_t place = 0;
-  for (size_t i = 0; i < view->key_count; i++) {
-    know(it, view->keys[i].name, place++);
+  for (size_t i = 0; !view->transform.at && i < view->feature_count; i++) {
+    it->features[view->features[i].slot] = (int)(place + i);
+    know(it, view->features[i].name, place + i);
   }
-  for (size_t i = 0; i < view->feature_count; i++) {
-    it->features[view->features[i].slot] = (int)place;
-    know(it, view->features[i].name, place++);
-  }
+  return place + view->feature_count;
+}
+
+static bool is_column(const char *name, const char *column)
+{
+  return column && strcmp(name, column) == 0;
+}
+
+// The place of a column of the source that a row gives anyway, or `otherwise`.
+static size_t column_place(const Encoder *it, const char *column, size_t otherwise)
+{
+  const View *view = it->view;
   const Source *source = view->source;
-  know(it, "event_time", place + FIELD_EVENT);
-  know(it, "created_time", place + FIELD_CREATED);
-  know(it, "deleted", place + FIELD_DELETED);
-  know(it, source->event_time, place + FIELD_EVENT);
-  know(it, source->created_time, place + FIELD_CREATED);
-  know(it, source->deleted, place + FIELD_DELETED);
+  for (size_t i = 0; i < view->key_count; i++) {
+    if (is_column(column, view->keys[i].column)) {
+      return i;
+    }
+  }
+  for (size_t i = 0; !view->transform.at && i < view->feature_count; i++) {
+    if (is_column(column, view->features[i].column)) {
+      return view->key_count + i;
+    }
+  }
+  return is_column(column, source->event_time)     ? it->times + FIELD_EVENT
+         : is_column(column, source->created_time) ? it->times + FIELD_CREATED
+         : is_column(column, source->deleted)      ? it->times + FIELD_DELETED
+                                                   : otherwise;
+}
+
+static void know_inputs(Encoder *it, size_t place)
+{
+  size_t count = it->held ? it->held->input_count : 0;
+  it->inputs = arena_alloc(it->arena, (count + 1) * sizeof(*it->inputs));
+  for (size_t i = 0; i < count; i++) {
+    const char *column = it->held->inputs[i].field->column;
+    it->inputs[i] = column_place(it, column, place + i);
+    know(it, column, it->inputs[i]);
+  }
+}
+
+static void know_times(Encoder *it)
+{
+  const Source *source = it->view->source;
+  know(it, "event_time", it->times + FIELD_EVENT);
+  know(it, "created_time", it->times + FIELD_CREATED);
+  know(it, "deleted", it->times + FIELD_DELETED);
+  know(it, source->event_time, it->times + FIELD_EVENT);
+  know(it, source->created_time, it->times + FIELD_CREATED);
+  know(it, source->deleted, it->times + FIELD_DELETED);
+}
+
+// Every name that a field may have, and where its value goes.
+static void know_fields(Encoder *it)
+{
+  const View *view = it->view;
+  size_t inputs = it->held ? it->held->input_count : 0;
+  size_t names = 2 * view->key_count + view->feature_count + inputs + TIME_NAMES;
+  it->known = arena_alloc(it->arena, names * sizeof(*it->known));
+  it->times = view->key_count + view->feature_count + inputs;
+  it->value_count = it->times + FIELD_COUNT;
+  it->values = arena_zalloc(it->arena, it->value_count, sizeof(*it->values));
+  know_inputs(it, know_features(it, know_keys(it)));
+  know_times(it);
 }
 
 static MpReader time_value(const Encoder *it, TimeField field)
 {
-  return it->values[it->view->key_count + it->view->feature_count + field];
+  return it->values[it->times + field];
 }
 
 static const Known *find_known(const Encoder *it, Slice name)
@@ -169,6 +243,12 @@ static const Known *find_known(const Encoder *it, Slice name)
 
 static bool unknown_field(const Encoder *it, Slice name, Error *err)
 {
+  if (it->view->transform.at && view_feature(it->view, name)) {
+    return error_set(err, ERR_INVALID,
+                     "feature \"%.*s\" of feature_view \"%s\" is made by its transform (%s): push "
+                     "the columns that this takes",
+                     quoted(name), name.data, it->view->declared.name, it->view->transform.at);
+  }
   const char **known = arena_alloc(it->arena, (it->known_count + 1) * sizeof(*known));
   for (size_t i = 0; i < it->known_count; i++) {
     known[i] = it->known[i].name.data;
@@ -268,20 +348,74 @@ static bool encode_features(Encoder *it, uint32_t row, bool *partial)
   return true;
 }
 
+size_t push_row_bytes(Slice key, size_t slots, size_t bytes)
+{
+  return PUSH_HEADER + 2 * key.size + slots * 5 + bytes + ROW_HEADER;
+}
+
+Slice push_row_carried(Slice key)
+{
+  return key.size > KEY_STORE_MAX ? slice_of(key.data + KEY_VIEW_SIZE, key.size - KEY_VIEW_SIZE)
+                                  : (Slice){0};
+}
+
+// A time that functions see: what counts for the row, given or not.
+static void put_time(Encoder *it, Time time)
+{
+  Column column = {.type = {.kind = TYPE_TIMESTAMP}, .int64s = &time};
+  row_put_value(&it->encoded, &column, 0);
+}
+
+static bool put_input(Encoder *it, uint32_t row, size_t input, RowRank rank)
+{
+  const Field *field = it->held->inputs[input].field;
+  size_t place = it->inputs[input];
+  MpReader reader = it->values[place];
+  bool is_time = field->type.kind == TYPE_TIMESTAMP;
+  if (is_time && place == it->times + FIELD_EVENT) {
+    put_time(it, rank.event_time);
+    return true;
+  }
+  if (is_time && place == it->times + FIELD_CREATED && rank.created_time != TIME_NULL) {
+    put_time(it, rank.created_time);
+    return true;
+  }
+  if (!reader.at) {
+    bool null = place >= it->times;  // none of these has to be given
+    if (null) {
+      buf_put_byte(&it->encoded, 0xc0);
+    }
+    return null
+           || reject(it, row, field->column,
+                     "the column is not given: the view's functions use it");
+  }
+  return push_value_put(&it->encoded, field->type, &reader, &it->err)
+         || reject_for(it, row, field->column);
+}
+
+// Inputs of functions, for a row that is held.
+static bool hold_inputs(Encoder *it, uint32_t row, RowRank rank)
+{
+  buf_reset(&it->encoded);
+  for (size_t i = 0; i < it->held->input_count; i++) {
+    if (!put_input(it, row, i, rank)) {
+      return false;
+    }
+  }
+  held_add_inputs(it->held, row, buf_slice(&it->encoded));
+  return true;
+}
+
 static bool add_row(Encoder *it, uint32_t number, RowRank rank, bool deleted, bool partial)
 {
   size_t slots = it->view->slot_count;
   RowValues values = {.bytes = buf_slice(&it->encoded), .ends = it->ends, .count = slots};
   Slice key = buf_slice(&it->key);
-  Slice carried = {0};
-  if (key.size > KEY_STORE_MAX) {
-    carried = slice_of(key.data + KEY_VIEW_SIZE, key.size - KEY_VIEW_SIZE);
-  }
-  if (PUSH_HEADER + 2 * key.size + slots * 5 + values.bytes.size + ROW_HEADER > LOG_RECORD_MAX) {
+  if (push_row_bytes(key, slots, values.bytes.size) > LOG_RECORD_MAX) {
     return reject(it, number, "", "the row is too large");
   }
   buf_reset(&it->row);
-  row_encode_values(&it->row, rank, deleted, &values, carried);
+  row_encode_values(&it->row, rank, deleted, &values, push_row_carried(key));
   PushRow row = {
       .flags = (uint8_t)(it->request->to | (partial && !deleted ? PUSH_PARTIAL : 0)),
       .key = key,
@@ -290,21 +424,39 @@ static bool add_row(Encoder *it, uint32_t number, RowRank rank, bool deleted, bo
   if (row.flags & PUSH_PARTIAL) {
     row.given = slice_of(it->given, (slots + 7) / 8);
   }
-  push_add(it->push, number, &row);
+  if (it->held) {
+    held_add_row(it->held, number, &row);
+  } else {
+    push_add(it->push, number, &row);
+  }
   return true;
 }
 
-// Encodes the row whose values were found; false when it was rejected.
-static bool encode_row(Encoder *it, uint32_t number)
+// The features that a row gives, and the row; one with features to be made is held without.
+static bool add_features(Encoder *it, uint32_t number, RowRank rank, bool deleted)
+{
+  bool partial = false;
+  if (deleted || !it->view->transform.at) {
+    return (deleted || encode_features(it, number, &partial))
+           && add_row(it, number, rank, deleted, partial);
+  }
+  held_add_open(it->held, number, it->request->to, rank, buf_slice(&it->key));
+  return true;
+}
+
+// Encodes the row whose values were found, unless it has to be rejected.
+static void encode_row(Encoder *it, uint32_t number)
 {
   RowRank rank = {0};
   bool deleted;
-  bool partial = false;
-  return encode_key(it, number)
-         && take_time(it, number, FIELD_EVENT, it->request->now, &rank.event_time)
-         && take_time(it, number, FIELD_CREATED, it->request->arrived, &rank.created_time)
-         && take_deleted(it, number, &deleted) && (deleted || encode_features(it, number, &partial))
-         && add_row(it, number, rank, deleted, partial);
+  bool good = encode_key(it, number)
+              && take_time(it, number, FIELD_EVENT, it->request->now, &rank.event_time)
+              && take_time(it, number, FIELD_CREATED, it->request->arrived, &rank.created_time)
+              && take_deleted(it, number, &deleted) && add_features(it, number, rank, deleted)
+              && (!it->held || deleted || hold_inputs(it, number, rank));
+  if (!good && it->held) {
+    held_forget(it->held, number);
+  }
 }
 
 // Requests ----------------------------------------------------------------------------------------
@@ -406,6 +558,14 @@ size_t push_count(MpReader rows)
   return token.kind == MP_ARRAY ? token.count : 0;
 }
 
+static bool encode_rows(Encoder *it, Error *err)
+{
+  MpReader reader = it->request->rows;
+  MpToken token = mp_take(&reader);
+  return token.kind == MP_MAP ? encode_columns(it, reader, token.count, err)
+                              : encode_maps(it, reader, token.count);
+}
+
 bool push_encode(const PushRequest *request, Push *push, PushRejections *rejections, Arena *arena,
                  Error *err)
 {
@@ -426,13 +586,20 @@ bool push_encode(const PushRequest *request, Push *push, PushRejections *rejecti
       .ends = arena_alloc(arena, (view->slot_count + 1) * sizeof(*it.ends)),
       .given = arena_alloc(arena, view->slot_count / 8 + 1),
   };
+  HeldRows held;
+  if (view->filter.at || view->transform.at) {
+    held_init(&held, view, push_count(request->rows), arena);
+    it.held = &held;
+  }
   know_fields(&it);
   it.hint_count = it.value_count;
   it.hints = arena_zalloc(arena, it.hint_count, sizeof(*it.hints));
-  MpReader reader = request->rows;
-  MpToken token = mp_take(&reader);
-  bool ok = token.kind == MP_MAP ? encode_columns(&it, reader, token.count, err)
-                                 : encode_maps(&it, reader, token.count);
+  bool ok = encode_rows(&it, err);
+  if (it.held) {
+    ok = ok && held_finish(it.held, request->functions, push, rejections, err);
+    sort_rejections(rejections);
+    held_deinit(it.held);
+  }
   buf_deinit(&it.key);
   buf_deinit(&it.encoded);
   buf_deinit(&it.row);

@@ -25,8 +25,8 @@ typedef struct {
   Gather **values;  // per feature: one value per winner, in the source's order
 
   // Of all parts.
-  uint64_t read;  // rows of the view
-  uint64_t bad;   // of these: left out for their values
+  uint64_t read;    // rows of the view
+  uint64_t bad;     // of these: left out for their values
   uint64_t failed;  // spine rows whose features are null because the transform failed
   uint64_t statuses[STATUS_ERROR + 1];
 } ViewJoin;

@@ -126,6 +126,13 @@ static void pack_rejections(const PushRejections *rejections, Buf *out)
   }
 }
 
+static bool open_functions(const Catalog *catalog, PushRequest *request, Error *err)
+{
+  bool needed = request->view->filter.at || request->view->transform.at;
+  request->functions = needed ? functions_open(catalog, err) : NULL;
+  return request->functions || !needed;
+}
+
 // `counts` gets written and stale; `rejected` the msgpack of [row, field, reason], to be freed.
 // `times`: now and arrived.
 EXPORT(bool tidemark_push(Engine *engine, const char *view, const char *rows, size_t size,
@@ -145,7 +152,9 @@ EXPORT(bool tidemark_push(Engine *engine, const char *view, const char *rows, si
   bool ok = engine_pin(engine, &catalog, &err);
   request.view = ok ? catalog_view(catalog, slice_text(view)) : NULL;
   ok = ok && (request.view || error_set(&err, ERR_NOT_FOUND, "no such view"))
+       && open_functions(catalog, &request, &err)
        && push_encode(&request, &push, &rejections, &arena, &err);
+  functions_close(request.functions);
   Writer *writer = ok ? engine_writer(engine, &err) : NULL;
   ok = writer && writer_push(writer, &push, &err);
   if (ok) {

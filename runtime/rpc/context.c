@@ -50,6 +50,14 @@ void call_context_serve(CallContext *context, void (*defer)(void *host, Later *l
   context->observer = observer;
 }
 
+static void close_functions(CallContext *context)
+{
+  functions_close(context->functions);
+  catalog_unref(context->functions_catalog);
+  context->functions = NULL;
+  context->functions_catalog = NULL;
+}
+
 void call_context_free(CallContext *context)
 {
   if (!context) {
@@ -130,6 +138,18 @@ bool context_patterns(CallContext *context)
   Error ignored = {0};  // the general way says what is wrong
   return context->patterns && context->patterns->count && context_catalog(context, &ignored)
          && context->patterns->count;
+}
+
+Functions *context_functions(CallContext *context, Error *err)
+{
+  assert(context->catalog);
+  if (context->functions && context->functions_catalog == context->catalog) {
+    return context->functions;
+  }
+  close_functions(context);
+  context->functions = functions_open(context->catalog, err);
+  context->functions_catalog = context->functions ? catalog_ref(context->catalog) : NULL;
+  return context->functions;
 }
 
 void context_end_read(CallContext *context)

@@ -3,6 +3,7 @@
 // snapshot and the requests already resolved against that catalog.
 
 #include "engine/online_get.h"
+#include "host/functions.h"
 #include "rpc/call.h"
 #include "rpc/metrics.h"
 #include "rpc/pattern.h"
@@ -36,6 +37,8 @@ struct CallContext {
   bool batch;                        // it is kept open between calls
   Catalog *catalog;                  // NULL until it is first needed
   uint64_t snapshot;                 // of the store, that `catalog` was read from
+  Functions *functions;              // of definitions; NULL until they are needed
+  Catalog *functions_catalog;        // whose they are
   CachedPlan plans[CONTEXT_PLACES];  // open addressing; a free place has no plan
   size_t plan_count;
   Arena plan_arena;    // what plans and their keys point to
@@ -65,6 +68,10 @@ bool context_read(CallContext *context, Error *err);
 
 // The same, and makes context->catalog the snapshot's; plans of an older catalog are dropped.
 bool context_catalog(CallContext *context, Error *err);
+
+// Functions of the definitions of context->catalog, which is there. They are opened when they are
+// first asked for, and again after an apply.
+Functions *context_functions(CallContext *context, Error *err);
 
 // Opens the read transaction and says whether requests that fit a pattern may be taken in it.
 bool context_patterns(CallContext *context);

@@ -34,6 +34,7 @@ local KINDS = {
   'entity', 'entities',
   'source', 'sources',
   'feature_view', 'feature_views',
+  'on_demand_feature_view', 'on_demand_feature_views',
   'feature_service', 'feature_services',
 }
 
@@ -43,10 +44,11 @@ local MATERIALIZED = {
   {
     'views',
     '{ view: string, start: integer?, end: integer, read: integer, inside: integer, '
-      .. 'late: integer, written: integer, stale: integer, rejected: integer, mark: integer?, '
-      .. 'gap: boolean }[]',
+      .. 'late: integer, written: integer, stale: integer, rejected: integer, '
+      .. 'filtered: integer, failed: integer, mark: integer?, gap: boolean }[]',
     'per view: its interval; rows read, inside the interval and late; keys written and stale (the '
-      .. 'stored row was as new); rows rejected; where the mark stands now; whether there is a gap '
+      .. 'stored row was as new); rows rejected, and left out by the filter; rows among the newest '
+      .. 'whose transform failed and made nulls; where the mark stands now; whether there is a gap '
       .. 'between what was materialized before and this interval, so that the mark stayed',
   },
 }
@@ -205,7 +207,8 @@ return {
         required = true,
         doc = 'a list of maps or a map of columns: keys and features by name, `event_time`, and '
           .. 'optionally `created_time` (the time of arrival by default) and `deleted` (true: a '
-          .. 'tombstone). Features that are not given stay as they are; nil makes one null',
+          .. 'tombstone). Features that are not given stay as they are; nil makes one null. Rows '
+          .. 'of a view with functions give the columns of the source that these take',
       },
       {
         name = 'to',
@@ -218,6 +221,7 @@ return {
     result = {
       { 'written', 'integer', 'rows that are the newest of their keys now, or went offline only' },
       { 'stale', 'integer', 'rows of which a newer one was known' },
+      { 'filtered', 'integer', 'rows that the view\'s filter left out' },
       {
         'rejected',
         '{ index: integer, field: string?, reason: string }[]',
@@ -338,8 +342,9 @@ return {
       {
         'views',
         '{ view: string, read: integer, present: integer, missing: integer, expired: integer, '
-          .. 'deleted: integer, rejected: integer }[]',
-        'per view: rows read, what the spine\'s rows found, and rows rejected for bad values',
+          .. 'deleted: integer, rejected: integer, failed: integer }[]',
+        'per view: rows read, what the spine\'s rows found, rows rejected for bad values, and rows '
+          .. 'of the spine whose features are null because the transform failed',
       },
     },
   },

@@ -123,6 +123,7 @@ static void pack_history(Buf *out, const HistoryResult *result)
     pack_count(&fields, "expired", view->expired);
     pack_count(&fields, "deleted", view->deleted);
     pack_count(&fields, "rejected", view->rejected);
+    pack_count(&fields, "failed", view->failed);
     pack_map_end(&fields);
   }
   pack_map_end(&map);
@@ -190,6 +191,8 @@ static void pack_materialized(Buf *out, const MaterializeResult *result)
     pack_count(&fields, "written", view->written);
     pack_count(&fields, "stale", view->stale);
     pack_count(&fields, "rejected", view->rejected);
+    pack_count(&fields, "filtered", view->filtered);
+    pack_count(&fields, "failed", view->failed);
     pack_time(&fields, "mark", view->mark);
     pack_flag(&fields, "gap", view->gap);
     pack_map_end(&fields);

@@ -30,6 +30,7 @@ static void pack_pushed(Buf *out, Pushing *pushing)
   PackMap map = pack_map_begin(out);
   pack_count(&map, "written", pushing->push.written);
   pack_count(&map, "stale", pushing->push.stale);
+  pack_count(&map, "filtered", pushing->rejections.filtered);
   pack_key(&map, "rejected");
   pack_array(out, pushing->rejections.count);
   for (size_t i = 0; i < pushing->rejections.count; i++) {
@@ -81,6 +82,13 @@ static bool encode(Call *call, const PushParams *params, Pushing *pushing, Error
   if (!view) {
     return error_at(err, "view");
   }
+  Functions *functions = NULL;
+  if (view->filter.at || view->transform.at) {
+    functions = context_functions(context, err);
+    if (!functions) {
+      return false;
+    }
+  }
   const uint8_t *start = (const uint8_t *)params->rows.raw.data;
   PushRequest request = {
       .view = view,
@@ -88,6 +96,7 @@ static bool encode(Call *call, const PushParams *params, Pushing *pushing, Error
       .to = target_of(params->to),
       .now = params->now,
       .arrived = clock_now(),
+      .functions = functions,
   };
   size_t rows = push_count(request.rows);
   if (rows > context->limits.max_rows) {

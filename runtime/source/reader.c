@@ -1,5 +1,6 @@
 #include "source/reader.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct Reader {
   Source *sources;
   Column *columns;
   uint64_t rows;  // given so far
+  RawRows last;   // where the rows of the last batch are from; without its columns
   bool counted;
   uint64_t total;
   ReaderFilter filter;
@@ -485,13 +487,14 @@ static bool next_rows(Reader *reader, RawRows *rows, Error *err)
   return ok;
 }
 
-// The file and the row in it, from 1, of row `bad` of a batch.
-static uint64_t place_row(Reader *reader, const RawRows *rows, size_t bad, const char **name)
+// The file and the row in it, from 1, of row `bad` of a batch, which is row `at` of the table.
+static uint64_t place_row(Reader *reader, const RawRows *rows, size_t bad, uint64_t at,
+                          const char **name)
 {
   uint64_t position = rows->first + bad;
   *name = rows->name;
   if (!*name) {
-    table_place(reader->files, reader->duck, reader->rows + bad, name, &position);
+    table_place(reader->files, reader->duck, at, name, &position);
   }
   return position + 1;
 }
@@ -518,7 +521,7 @@ static bool note_bad(Reader *reader, const RawRows *rows, size_t row, const Sour
   }
   column_set_valid(reader->bad, row, true);
   BadValue value = {.column = source->name, .message = message};
-  value.row = place_row(reader, rows, row, &value.file);
+  value.row = place_row(reader, rows, row, reader->rows + row, &value.file);
   return reader->filter.bad->take(reader->filter.bad->context, &value, err);
 }
 
@@ -537,7 +540,7 @@ static bool take_column(Reader *reader, const RawRows *rows, size_t column, Erro
     }
     if (!reader->filter.bad) {
       const char *name;
-      uint64_t row = place_row(reader, rows, bad, &name);
+      uint64_t row = place_row(reader, rows, bad, reader->rows + bad, &name);
       error_set(err, failed.code, "%s", failed.message);
       return error_at(err, "%s:row %llu:column %s", name, (unsigned long long)row, source->name);
     }
@@ -565,6 +568,7 @@ static bool next_batch(Reader *reader, Batch *batch, Error *err)
   }
   batch->count = rows.count;
   reader->rows += rows.count;
+  reader->last = (RawRows){.count = rows.count, .name = rows.name, .first = rows.first};
   return true;
 }
 
@@ -659,6 +663,14 @@ bool reader_share_next(ReaderShare *share, Batch *batch, Error *err)
 const uint64_t *reader_share_bad(const ReaderShare *share)
 {
   return share->owner ? share->reader->bad : NULL;
+}
+
+uint64_t reader_share_place(const ReaderShare *share, size_t row, const char **file)
+{
+  Reader *reader = share->reader;
+  assert(share->owner && !reader->filter.wanted);
+  uint64_t at = reader->rows - reader->last.count + row;
+  return place_row(reader, &reader->last, row, at, file);
 }
 
 bool reader_next(Reader *reader, Batch *batch, Error *err)

@@ -46,8 +46,8 @@ typedef struct {
 // A value that cannot be ours.
 typedef struct {
   const char *file;
-  uint64_t row;  // of the file, from 1
-  const char *column;
+  uint64_t row;        // of the file, from 1
+  const char *column;  // NULL: the row as a whole
   const char *message;
 } BadValue;
 
@@ -92,4 +92,7 @@ bool reader_share_next(ReaderShare *share, Batch *batch, Error *err);
 // With filter.bad: a bit per row of the last batch, set where some value was bad (and is null now).
 // NULL when there was none.
 const uint64_t *reader_share_bad(const ReaderShare *share);
+// With filter.bad and no wanted rows: the row of the file, from 1, that row `row` of the last batch
+// is, and which file.
+uint64_t reader_share_place(const ReaderShare *share, size_t row, const char **file);
 void reader_share_free(ReaderShare *share);  // before reader_close; NULL is allowed

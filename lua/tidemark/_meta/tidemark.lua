@@ -61,13 +61,14 @@
 
 ---@class (exact) tidemark.Push
 ---@field view string # the feature view
----@field rows table<string, any>|table<string, any>[] # a list of maps or a map of columns: keys and features by name, `event_time`, and optionally `created_time` (the time of arrival by default) and `deleted` (true: a tombstone). Features that are not given stay as they are; nil makes one null
+---@field rows table<string, any>|table<string, any>[] # a list of maps or a map of columns: keys and features by name, `event_time`, and optionally `created_time` (the time of arrival by default) and `deleted` (true: a tombstone). Features that are not given stay as they are; nil makes one null. Rows of a view with functions give the columns of the source that these take
 ---@field to? string # what the rows are for; `both` by default
 ---@field now? integer|string # event time of rows that give none
 
 ---@class tidemark.PushResult
 ---@field written integer # rows that are the newest of their keys now, or went offline only
 ---@field stale integer # rows of which a newer one was known
+---@field filtered integer # rows that the view's filter left out
 ---@field rejected { index: integer, field: string?, reason: string }[] # rows that are wrong: their numbers in the request, from 0, and why; the others were taken
 
 ---@class tidemark.MetricsResult
@@ -122,7 +123,7 @@
 ---@field columns integer # written
 ---@field parts integer # that the spine was taken in, each with a pass over the views
 ---@field memory_limit integer # bytes that made them necessary
----@field views { view: string, read: integer, present: integer, missing: integer, expired: integer, deleted: integer, rejected: integer }[] # per view: rows read, what the spine's rows found, and rows rejected for bad values
+---@field views { view: string, read: integer, present: integer, missing: integer, expired: integer, deleted: integer, rejected: integer, failed: integer }[] # per view: rows read, what the spine's rows found, rows rejected for bad values, and rows of the spine whose features are null because the transform failed
 
 ---@class (exact) tidemark.Materialize
 ---@field start? integer|string # inclusive
@@ -134,7 +135,7 @@
 ---@field rejects? string # a .jsonl file for those values: `source`, `file`, `row`, `column`, `message`
 
 ---@class tidemark.MaterializeResult
----@field views { view: string, start: integer?, end: integer, read: integer, inside: integer, late: integer, written: integer, stale: integer, rejected: integer, mark: integer?, gap: boolean }[] # per view: its interval; rows read, inside the interval and late; keys written and stale (the stored row was as new); rows rejected; where the mark stands now; whether there is a gap between what was materialized before and this interval, so that the mark stayed
+---@field views { view: string, start: integer?, end: integer, read: integer, inside: integer, late: integer, written: integer, stale: integer, rejected: integer, filtered: integer, failed: integer, mark: integer?, gap: boolean }[] # per view: its interval; rows read, inside the interval and late; keys written and stale (the stored row was as new); rows rejected, and left out by the filter; rows among the newest whose transform failed and made nulls; where the mark stands now; whether there is a gap between what was materialized before and this interval, so that the mark stayed
 
 ---@class (exact) tidemark.MaterializeIncremental
 ---@field ["end"]? integer|string # exclusive
@@ -144,7 +145,7 @@
 ---@field rejects? string # a .jsonl file for those values: `source`, `file`, `row`, `column`, `message`
 
 ---@class tidemark.MaterializeIncrementalResult
----@field views { view: string, start: integer?, end: integer, read: integer, inside: integer, late: integer, written: integer, stale: integer, rejected: integer, mark: integer?, gap: boolean }[] # per view: its interval; rows read, inside the interval and late; keys written and stale (the stored row was as new); rows rejected; where the mark stands now; whether there is a gap between what was materialized before and this interval, so that the mark stayed
+---@field views { view: string, start: integer?, end: integer, read: integer, inside: integer, late: integer, written: integer, stale: integer, rejected: integer, filtered: integer, failed: integer, mark: integer?, gap: boolean }[] # per view: its interval; rows read, inside the interval and late; keys written and stale (the stored row was as new); rows rejected, and left out by the filter; rows among the newest whose transform failed and made nulls; where the mark stands now; whether there is a gap between what was materialized before and this interval, so that the mark stayed
 
 ---@class (exact) tidemark.CopyFile
 ---@field from string # the file to read
