@@ -5,6 +5,7 @@
 -- indexed and is not spoken of again, a file that cannot be run still counts as possibly declaring
 -- what it seems to, and a reference is only reported when its target is certainly missing.
 
+local inputs = require 'tidemark.inputs'
 local link = require 'tidemark.link'
 local locate = require 'tidemark.locate'
 local msgpack = require 'tidemark.msgpack'
@@ -39,6 +40,13 @@ local MAX_DECLARATIONS = 20000
 ---@field problems tidemark.Problem[]
 ---@field problem_count integer
 ---@field partial boolean some file did not run to its end
+---@field modules table<string, tidemark.Module> files of lib/, by path, once they are required
+---@field requiring string[] the names of those that are being run, in order
+---@field closed boolean all files have been run
+---@field compile fun(text: string, name: string, environment: table): function?, string?
+---@field names table<any, string> what the words and libraries are called
+---@field environments table<table, table> the globals of files, and the words they show
+---@field inner table<table, table> read-only tables and what they show
 
 -- Problems ----------------------------------------------------------------------------------------
 
@@ -154,6 +162,11 @@ end
 
 -- Words -------------------------------------------------------------------------------------------
 
+--- The path behind a chunk's name; nil when it is none of the project.
+local function own_path(source)
+  return source:match('^@(definitions/.*)$') or source:match('^@(lib/.*)$')
+end
+
 --- The line of the definition file that is running.
 local function current_place()
   for level = 3, 20 do
@@ -161,7 +174,7 @@ local function current_place()
     if not info then
       break
     end
-    local path = info.source:match('^@(definitions/.*)$')
+    local path = own_path(info.source)
     if path and info.currentline > 0 then
       return path, info.currentline
     end
@@ -235,7 +248,8 @@ local function make_word(loading, shape)
       return loading.unknown
     end
     local declaration = { word = shape.word, name = name, file = path, line = line }
-    local problem = schema.name_problem(name, false)
+    local problem = shape.apart and schema.title_problem(name)
+      or (not shape.apart and schema.name_problem(name, false)) or nil
     if problem then
       defer_problem(loading, function()
         report_in(loading, declaration, {}, 'name', 'is no name: ' .. problem)
@@ -320,24 +334,6 @@ local function print_length(argument)
     or (type(argument) == 'number' and tostring(argument)) or nil
 end
 
---- The words that declare and those that name types, with the libraries.
-local function make_words(loading)
-  local words, string_library = sandbox.library()
-  for _, shape in ipairs(shapes.words) do
-    words[shape.word] = make_word(loading, shape)
-  end
-  for _, row in ipairs(shapes.types) do
-    words[row.name] = make_type(loading, row.name, row.name == 'string' and string_library)
-  end
-  words.list = make_composed(loading, 'list', function(argument)
-    return loading.types[argument] or (type(argument) == 'string' and argument) or nil
-  end)
-  words.vector = make_composed(loading, 'vector', print_length)
-  return words, string_library
-end
-
--- Files -------------------------------------------------------------------------------------------
-
 local function word_names(words)
   local names = {}
   for name in pairs(words) do
@@ -351,12 +347,16 @@ end
 --- reported and then work, so that one mistake is one message.
 local function make_environment(loading, words)
   local own = {}
-  return setmetatable({}, {
+  local environment = {}
+  loading.environments[environment] = words
+  return setmetatable(environment, {
     __index = function(_, name)
       if words[name] ~= nil then
         return words[name]
       elseif own[name] ~= nil then
         return own[name]
+      elseif loading.closed then
+        error(('unknown word %s'):format(schema.quote(name)), 2)
       end
       local instead = shapes.unsupported_words[name]
         or (sandbox.refused._G[name] and 'definition files do not have it')
@@ -367,7 +367,9 @@ local function make_environment(loading, words)
       return loading.unknown
     end,
     __newindex = function(_, name, value)
-      if words[name] ~= nil then
+      if loading.closed then
+        error(('global %s is not allowed; write local %s'):format(schema.quote(name), name), 2)
+      elseif words[name] ~= nil then
         report_here(loading, name, ('%s is a word of the language and cannot be assigned')
           :format(schema.quote(name)))
         return
@@ -380,6 +382,143 @@ local function make_environment(loading, words)
     __metatable = 'locked',
   })
 end
+
+--- The modules that a project has, as `require` takes them.
+local function module_names(loading)
+  local names = {}
+  for path in pairs(loading.files) do
+    local name = path:match('^(lib/.*)%.lua$')
+    names[#names + 1] = name and name:gsub('/', '.')
+  end
+  table.sort(names)
+  return names
+end
+
+--- The path that a module's name stands for, checked.
+local function module_path(loading, name)
+  if type(name) ~= 'string' then
+    error(("require: expected a name such as 'lib.geo', got %s"):format(describe_value(name)), 3)
+  end
+  local path = name:find('^lib%.[%w_.-]+$') and not name:find('..', 1, true)
+    and name:gsub('%.', '/') .. '.lua'
+  if path and loading.files[path] then
+    return path
+  elseif path then
+    local known = module_names(loading)
+    error(('require: there is no file %s in the project%s'):format(path,
+      hint(loading, name, known)), 3)
+  end
+  error(('require: %s is not in lib/; a definition file can require files of the folder lib, '
+    .. "as 'lib.geo' for lib/geo.lua"):format(schema.quote(name)), 3)
+end
+
+--- A module's value as others get it: what is a table cannot be written to.
+local function share_value(loading, value, name)
+  if type(value) ~= 'table' or loading.names[value] or loading.inner[value]
+    or loading.elements[value] or value == loading.unknown then
+    return value
+  end
+  local shared = sandbox.read_only(value, name)
+  loading.inner[shared] = value
+  return shared
+end
+
+--- Runs a file of lib/, once. It is called by the file that requires it, within the same limits.
+local function run_module(loading, module, path, name)
+  local file = loading.files[path]
+  local chunk, message
+  if file.text:byte(1) == 27 then
+    message = path .. ':1: is compiled Lua; files of lib are source text'
+  else
+    chunk, message = loading.compile(file.text, '@' .. path, loading.library_environment)
+  end
+  if not chunk then
+    error(message, 0)
+  end
+  table.insert(loading.requiring, name)
+  local ok, value = pcall(chunk)
+  table.remove(loading.requiring)
+  if not ok then
+    error(value, 0)
+  end
+  module.value = share_value(loading, value, name)
+  module.done = true
+  return module.value
+end
+
+---@class tidemark.Module
+---@field done boolean
+---@field value any
+
+--- `require 'lib.geo'`: what the file lib/geo.lua of the project returns.
+local function make_require(loading)
+  return function(name)
+    if loading.closed then
+      error('require: call it at the top of a file, not while rows are computed', 2)
+    end
+    local path = module_path(loading, name)
+    local module = loading.modules[path]
+    if module and module.done then
+      return module.value
+    end
+    for i, other in ipairs(loading.requiring) do
+      if other == name then
+        error(('require: %s requires itself: %s'):format(name,
+          table.concat(loading.requiring, ' -> ', i) .. ' -> ' .. name), 2)
+      end
+    end
+    module = { done = false }
+    loading.modules[path] = module
+    return run_module(loading, module, path, name)
+  end
+end
+
+--- Remembers what a value of ours is called, and the functions of a library with it.
+local function note_name(loading, name, value)
+  if type(value) ~= 'table' and type(value) ~= 'function' then
+    return
+  end
+  loading.names[value] = loading.names[value] or name
+  local meta = debug.getmetatable(value)
+  local items = type(value) == 'table' and meta and meta.__index
+  for key, item in pairs(type(items) == 'table' and items or {}) do
+    if type(item) == 'function' then
+      loading.names[item] = loading.names[item] or (name .. '.' .. key)
+    end
+  end
+end
+
+--- The words that declare and those that name types, with the libraries; and the same without
+--- those that declare, for files of lib/.
+local function make_words(loading)
+  local words, string_library = sandbox.library()
+  words.null = loading.null
+  for _, row in ipairs(shapes.types) do
+    words[row.name] = make_type(loading, row.name, row.name == 'string' and string_library)
+  end
+  words.list = make_composed(loading, 'list', function(argument)
+    return loading.types[argument] or (type(argument) == 'string' and argument) or nil
+  end)
+  words.vector = make_composed(loading, 'vector', print_length)
+  words.require = make_require(loading)
+  local plain = {}
+  for name, value in pairs(words) do
+    plain[name] = value
+    note_name(loading, name, value)
+  end
+  for name, value in pairs(string_library) do
+    loading.names[value] = loading.names[value] or 'string.' .. name
+  end
+  for _, shape in ipairs(shapes.words) do
+    words[shape.word] = make_word(loading, shape)
+    loading.names[words[shape.word]] = shape.word
+  end
+  loading.library_environment = make_environment(loading, plain)
+  loading.words = { all = words, plain = plain }
+  return words, string_library
+end
+
+-- Files -------------------------------------------------------------------------------------------
 
 --- Names that a file which did not run may have declared.
 local function remember_names(loading, file)
@@ -394,14 +533,14 @@ local function syntax_place(file, line, message)
   return locate.find_word(file, line, near)
 end
 
-local function load_file(loading, file, words)
-  local environment = make_environment(loading, words)
+--- The chunk of a file; nil, after a report, where it is none.
+local function compile_file(loading, file, environment)
   if file.text:byte(1) == 27 then
     add_file_problem(loading, file.path, 1, 'is compiled Lua; definitions are source text')
     loading.partial = true
     return nil
   end
-  local chunk, message = load(file.text, '@' .. file.path, 't', environment)
+  local chunk, message = loading.compile(file.text, '@' .. file.path, environment)
   if chunk then
     return chunk
   end
@@ -422,11 +561,22 @@ end
 ---@field file? string where, as far as it is known
 ---@field line? integer
 
+--- Path, line and text of an error's message; only the text where it names no place of ours.
+local function split_message(message)
+  for _, folder in ipairs { 'definitions', 'lib' } do
+    local path, line, text = message:match('^(' .. folder .. '/[^\n]-):(%d+): (.*)$')
+    if path then
+      return path, line, text
+    end
+  end
+  return nil, nil, message
+end
+
 --- A run-time error of a file as a problem.
 local function add_failure(loading, file, failure)
   loading.partial = true
   remember_names(loading, file)
-  local path, line, text = failure.message:match('^(definitions/[^\n]-):(%d+): (.*)$')
+  local path, line, text = split_message(failure.message)
   if failure.limit or not loading.files[path] then
     path, line, text = failure.file, failure.line, failure.message
   end
@@ -443,21 +593,31 @@ local function add_failure(loading, file, failure)
   add_file_problem(loading, path, tonumber(line), text)
 end
 
---- Runs all files in order. A file that reaches the limit of instructions or time ends the load:
+local function is_module(file)
+  return file.path:find('^lib/') ~= nil
+end
+
+--- Runs all definition files in order, and with them the files of lib/ that they require; the
+--- others are only compiled. A file that reaches the limit of instructions or time ends the load:
 --- the bound is one for all of them.
 local function run_files(loading, files, words, string_library, run)
   for _, file in ipairs(files) do
-    local chunk = loading.files[file.path] and load_file(loading, file, words)
-    local unlock = sandbox.lock_strings(string_library)
-    local failure = chunk and run(chunk)
-    unlock()
-    if failure then
-      add_failure(loading, file, failure)
-      if failure.limit == 'instructions' or failure.limit == 'time' then
-        return
+    local environment = is_module(file) and loading.library_environment
+      or make_environment(loading, words)
+    local chunk = loading.files[file.path] and compile_file(loading, file, environment)
+    if chunk and not is_module(file) then
+      local unlock = sandbox.lock_strings(string_library)
+      local failure = run(chunk)
+      unlock()
+      if failure then
+        add_failure(loading, file, failure)
+        if failure.limit == 'instructions' or failure.limit == 'time' then
+          break
+        end
       end
     end
   end
+  loading.closed = true
 end
 
 -- Checking ----------------------------------------------------------------------------------------
@@ -476,6 +636,9 @@ local function checking_of(loading, declaration)
     end,
     is_broken = function(value)
       return value == loading.unknown
+    end,
+    is_null = function(value)
+      return value == loading.null
     end,
     hint = function(word, known)
       return hint(loading, word, known)
@@ -508,7 +671,21 @@ local function link_declarations(loading)
     hint = function(word, known)
       return hint(loading, word, known)
     end,
+    report_line = function(declaration, place, word, message, ...)
+      local file = loading.files[place.file]
+      add_problem(loading, locate.find_field(file, place.line, word),
+        title(declaration) .. ': ' .. message:format(...))
+    end,
     partial = loading.partial,
+    known = {
+      name_of = function(value)
+        return loading.names[value]
+      end,
+      inside = function(value)
+        return loading.inner[value] or value
+      end,
+    },
+    words = loading.words,
   })
 end
 
@@ -526,11 +703,11 @@ local function collect_files(loading, files)
   return sources
 end
 
---- Loads definition files.
----@param files { path: string, text?: string, problem?: string }[] in the order they are run
----@param run fun(chunk: function): tidemark.Failure? runs a file within the limits
----@return { catalog: string, sources: string, problems: string, count: integer }
-function M.load(files, run)
+local function compile_text(text, name, environment)
+  return load(text, name, 't', environment)
+end
+
+local function new_loading(compile)
   local loading = {
     files = {},
     declarations = {},
@@ -543,6 +720,14 @@ function M.load(files, run)
     problems = {},
     problem_count = 0,
     partial = false,
+    modules = {},
+    requiring = {},
+    names = {},
+    inner = {},
+    environments = {},
+    closed = false,
+    compile = compile,
+    null = sandbox.read_only({}, 'null'),
   }
   loading.unknown = make_unknown(loading)
   loading.element_meta = {
@@ -551,6 +736,24 @@ function M.load(files, run)
     end,
     __metatable = 'locked',
   }
+  return loading
+end
+
+---@class tidemark.Loaded
+---@field catalog string msgpack; '' with problems
+---@field sources string msgpack: path to text
+---@field problems string msgpack
+---@field count integer of problems
+---@field tests string msgpack: a list, runtime/host/host.h
+---@field wanted string msgpack: sources whose columns inputs.lua has to know; '' for none
+
+--- Loads definition files.
+---@param files { path: string, text?: string, problem?: string }[] in the order they are run; those
+---  of lib/ are run when they are required
+---@param run fun(chunk: function): tidemark.Failure? runs a file within the limits
+---@return tidemark.Loaded
+function M.load(files, run)
+  local loading = new_loading(compile_text)
   local sources = collect_files(loading, files)
   local words, string_library = make_words(loading)
   run_files(loading, files, words, string_library, run)
@@ -558,14 +761,68 @@ function M.load(files, run)
     add()
   end
   check_declarations(loading)
-  local catalog = link_declarations(loading)
+  local catalog, tests = link_declarations(loading)
   local problems = finish_problems(loading)
+  local good = #problems == 0
+  local wanted = good and inputs.wanted(catalog) or {}
+  if #wanted == 0 then
+    inputs.strip(catalog)
+  end
   return {
-    catalog = #problems == 0 and msgpack.encode(catalog) or '',
+    catalog = good and msgpack.encode(catalog) or '',
     sources = msgpack.encode(msgpack.map(sources)),
     problems = msgpack.encode(problems),
     count = #problems,
+    tests = msgpack.encode(tests),
+    wanted = #wanted > 0 and msgpack.encode(wanted) or '',
   }
+end
+
+-- Functions ---------------------------------------------------------------------------------------
+
+--- Makes the words plain fields of each file's globals: functions that are run for every row find
+--- them without a detour. Nothing reachable from them assigns globals, which M.load has checked.
+local function flatten_environments(loading)
+  for environment, words in pairs(loading.environments) do
+    for name, value in pairs(words) do
+      rawset(environment, name, value)
+    end
+  end
+end
+
+---@class tidemark.FunctionOptions
+---@field compile? fun(text: string, name: string, environment: table): function?, string? as `load`
+
+--- Runs definition files that were applied once more, and hands out the functions of views.
+--- Raises the first problem; there is none in texts that M.load has accepted, unless a limit is
+--- reached. What `("x"):method()` reaches is the caller's to set (sandbox.lock_strings).
+---@param files { path: string, text: string }[] in the order they are run
+---@param run fun(chunk: function): tidemark.Failure? runs a file within the limits
+---@param options? tidemark.FunctionOptions
+---@return table<string, table<string, { transform?: function, filter?: function }>> functions by
+---  word (`feature_view`, `on_demand_feature_view`) and name
+---@return table string_library
+function M.functions(files, run, options)
+  local loading = new_loading(options and options.compile or compile_text)
+  collect_files(loading, files)
+  local words, string_library = make_words(loading)
+  run_files(loading, files, words, string_library, run)
+  for _, add in ipairs(loading.deferred) do
+    add()
+  end
+  if loading.problem_count > 0 then
+    local first = finish_problems(loading)[1]
+    error(first.where .. ': ' .. first.message, 0)
+  end
+  flatten_environments(loading)
+  local found = { feature_view = {}, on_demand_feature_view = {} }
+  for _, declaration in ipairs(loading.declarations) do
+    local by_name, spec = found[declaration.word], declaration.spec
+    if by_name and not by_name[declaration.name] then
+      by_name[declaration.name] = { transform = spec.transform, filter = spec.filter }
+    end
+  end
+  return found, string_library
 end
 
 return M

@@ -339,6 +339,27 @@ function M.find_word(file, line, word)
   return place_of(file, first_on_line(tokens, line), line)
 end
 
+--- The place of a field on a line, `name` in `row.name`; failing that, of the word, and failing
+--- that of the line's first one.
+---@param file tidemark.SourceFile
+---@param line integer
+---@param name string
+---@return tidemark.Place
+function M.find_field(file, line, name)
+  local tokens = tokens_of(file)
+  local found
+  for i, token in ipairs(tokens) do
+    if token.line == line and token.text == name then
+      local before = tokens[i - 1]
+      if is_symbol(before, '.') or is_symbol(before, ':') or is_symbol(before, '[') then
+        return place_of(file, token, line)
+      end
+      found = found or token
+    end
+  end
+  return place_of(file, found or first_on_line(tokens, line), line)
+end
+
 --- Words followed by a name: what a file that cannot be run seems to declare.
 ---@param file tidemark.SourceFile
 ---@return { word: string, name: string }[]

@@ -19,6 +19,7 @@ local LISTS = {
   { word = 'entity', list = 'entities' },
   { word = 'source', list = 'sources' },
   { word = 'feature_view', list = 'views' },
+  { word = 'on_demand_feature_view', list = 'on_demand' },
   { word = 'feature_service', list = 'services' },
 }
 
@@ -145,8 +146,8 @@ end
 
 local compare_fields
 
-local function compare_features(change, old, new)
-  local shape = shapes.elements.feature
+local function compare_features(change, old, new, field)
+  local shape = shapes.elements[field.of]
   local before, after = by_name(old), by_name(new)
   for _, feature in ipairs(old) do
     if not after[feature.name] then
@@ -167,6 +168,80 @@ local function compare_features(change, old, new)
   end)
 end
 
+--- What a function gets to see, by the names of its fields.
+local function compare_inputs(change, what, old, new)
+  local before, after = by_name(old), by_name(new)
+  for _, name in ipairs(all_names(before, after)) do
+    local a, b = before[name], after[name]
+    if not b then
+      add_detail(change, '%s: - input "%s" %s', what, name, a.type)
+    elseif not a then
+      add_detail(change, '%s: + input "%s" %s', what, name, b.type)
+    else
+      if a.type ~= b.type then
+        add_detail(change, '%s: input "%s": type %s -> %s', what, name, a.type, b.type)
+      end
+      if (a.column or name) ~= (b.column or name) then
+        add_detail(change, '%s: input "%s": column %s -> %s', what, name, a.column or name,
+          b.column or name)
+      end
+    end
+  end
+end
+
+local KEEPS = 'rows that are stored online keep what was made of them until the view is '
+  .. 'materialized anew'
+
+--- A filter or transform: whether it is another one is told by its code, not by its text.
+local function compare_function(change, field, old, new, stored)
+  local what, details = field.name, #change.details
+  if old and new then
+    if old.code ~= new.code then
+      add_detail(change, '%s: changed', what)
+    end
+    if old.on_error ~= new.on_error then
+      add_detail(change, 'on_error: %s -> %s', old.on_error, new.on_error)
+    end
+    if stored then
+      compare_inputs(change, what, old.inputs, new.inputs)
+    end
+  elseif old or new then
+    add_detail(change, '%s: %s', what, new and 'added' or 'removed')
+  end
+  if stored and #change.details > details then
+    add_detail(change, '%s: %s', what, KEEPS)
+  end
+end
+
+--- The fields that a request sends, which come behind the inputs in the list of its function.
+local function request_of(view)
+  local request = {}
+  local inputs = view and view.transform.inputs or {}
+  for i = #(view and view.inputs or {}) + 1, #inputs do
+    request[#request + 1] = inputs[i]
+  end
+  return request
+end
+
+local function compare_request(change, old, new, field)
+  local shape = shapes.elements[field.of]
+  local before, after = by_name(old), by_name(new)
+  for _, name in ipairs(all_names(before, after)) do
+    if not after[name] then
+      add_detail(change, '- request field "%s" %s', name, before[name].type)
+      add_reason(change, ('request field "%s" is removed: %s'):format(name, shape.removing))
+    elseif not before[name] then
+      add_detail(change, '+ request field "%s" %s', name, after[name].type)
+      if change.action == 'update' then
+        add_reason(change, ('request field "%s" is new: %s'):format(name, shape.adding))
+      end
+    else
+      local prefix = ('request field "%s": '):format(name)
+      compare_fields(change, shape, before[name], after[name], prefix)
+    end
+  end
+end
+
 local function compare_keys(change, old, new, field)
   local before, after = print_keys(old), print_keys(new)
   if before ~= after then
@@ -179,7 +254,7 @@ local function compare_keys(change, old, new, field)
   end
 end
 
-local function compare_references(change, old, new)
+local function compare_references(change, old, new, field)
   local function index(list)
     local texts = {}
     for _, reference in ipairs(list) do
@@ -195,15 +270,19 @@ local function compare_references(change, old, new)
       add_detail(change, '+ %s', text)
     end
   end
-  compare_order(change, 'features', old, new, print_reference)
+  if field.required then
+    compare_order(change, field.name, old, new, print_reference)
+  end
 end
+
+local COMPARES = { key = compare_keys, request = compare_request }
 
 local function compare_field(change, field, old, new, prefix)
   if field.kind == 'fields' then
-    local compare = field.of == 'key' and compare_keys or compare_features
+    local compare = COMPARES[field.of] or compare_features
     compare(change, old or {}, new or {}, field)
   elseif field.kind == 'references' then
-    compare_references(change, old or {}, new or {})
+    compare_references(change, old or {}, new or {}, field)
   elseif field.kind == 'tags' or field.kind == 'columns' or field.kind == 'roles' then
     compare_map(change, prefix .. field.name, old, new)
   elseif not same(old, new) then
@@ -219,7 +298,11 @@ function compare_fields(change, shape, old, new, prefix)
   local stored_as = STORED_AS[shape.word] or {}
   for _, field in ipairs(shape.fields) do
     local name = stored_as[field.name] or field.name
-    if name ~= 'name' then
+    if field.kind == 'function' then
+      compare_function(change, field, old[name], new[name], shape.word == 'feature_view')
+    elseif field.of == 'request' then
+      compare_request(change, request_of(old), request_of(new), field)
+    elseif name ~= 'name' and not field.part_of then
       compare_field(change, field, old[name], new[name], prefix)
     end
   end
@@ -238,15 +321,28 @@ local function new_change(action, kind, declaration)
   }
 end
 
+--- What a function gets, as text.
+local function print_row(entry)
+  local parts = {}
+  for i, input in ipairs(entry.inputs) do
+    parts[i] = input.name .. ' ' .. input.type
+  end
+  return ('of %s'):format(#parts > 0 and table.concat(parts, ', ') or 'no inputs')
+end
+
 --- What a new view or service brings, so that a first plan says something.
 local function describe_created(change, shape, new)
   for _, field in ipairs(shape.fields) do
-    if field.kind == 'fields' and field.of == 'feature' then
-      compare_features(change, {}, new.features)
-    elseif field.kind == 'fields' then
+    if field.of == 'key' then
       add_detail(change, 'keys: %s', print_keys(new.keys))
+    elseif field.of == 'request' then
+      compare_request(change, {}, request_of(new), field)
+    elseif field.kind == 'fields' and not field.part_of then
+      compare_features(change, {}, new[field.name], field)
     elseif field.kind == 'references' then
-      compare_references(change, {}, new.features)
+      compare_references(change, {}, new[field.name] or {}, field)
+    elseif field.kind == 'function' and new[field.name] then
+      add_detail(change, '%s: %s', field.name, print_row(new[field.name]))
     end
   end
 end

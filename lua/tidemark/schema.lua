@@ -10,6 +10,7 @@ local suggest = require 'tidemark.suggest'
 local M = {}
 
 local MAX_NAME = 128 -- bytes
+local MAX_TITLE = 256 -- bytes
 local MAX_TEXT = 1024 * 1024
 local MAX_ITEMS = 65535
 
@@ -23,6 +24,7 @@ M.BROKEN = {}
 ---@field element fun(value: any): table? what a value made by a type word holds
 ---@field type_text fun(value: any): string? the type that a type word stands for
 ---@field is_broken fun(value: any): boolean
+---@field is_null fun(value: any): boolean
 ---@field hint fun(word: string, known: string[]): string `, did you mean "x"?`
 
 -- Helpers -----------------------------------------------------------------------------------------
@@ -151,6 +153,20 @@ function M.name_problem(name, joined)
     return 'a name is made of letters, digits and _, and does not start with a digit'
   elseif joined and (name:find('__', 1, true) or name:find('_$')) then
     return 'it cannot contain "__" or end with "_": columns are called `view__feature`'
+  end
+  return nil
+end
+
+--- Why a text cannot be the title of a test; nil when it can.
+---@param title string
+---@return string?
+function M.title_problem(title)
+  if title == '' then
+    return 'a title cannot be empty'
+  elseif #title > MAX_TITLE then
+    return ('a title has at most %d bytes, this one has %d'):format(MAX_TITLE, #title)
+  elseif title:find('%c') or not is_utf8(title) then
+    return 'a title is one line of UTF-8 text'
   end
   return nil
 end
@@ -395,6 +411,134 @@ function CHECKS.roles(checking, path, value)
     end)
 end
 
+--- Whether a function was written in the project, so that what it does can be looked at.
+---@param value any
+---@return boolean
+function M.is_own_function(value)
+  local source = type(value) == 'function' and debug.getinfo(value, 'S').source or ''
+  return source:find('^@definitions/') ~= nil or source:find('^@lib/') ~= nil
+end
+
+CHECKS['function'] = function(checking, path, value)
+  if type(value) ~= 'function' then
+    return wrong_type(checking, path, 'a function such as function(row) … end', value)
+  elseif not M.is_own_function(value) then
+    checking:report(path, 'value', 'expected a function of the project; write function(row) … end')
+    return nil
+  end
+  return value
+end
+
+function CHECKS.number(checking, path, value)
+  if type(value) ~= 'number' then
+    return wrong_type(checking, path, 'a number', value)
+  elseif not (value >= 0 and value < math.huge) then
+    checking:report(path, 'value', 'expected a number that is not negative, got %s',
+      tostring(value))
+    return nil
+  end
+  return value
+end
+
+--- A moment: ISO-8601 text, or microseconds since 1970 UTC.
+function CHECKS.time(checking, path, value)
+  local is_time = type(value) == 'string' and value:find('^[+-]?%d%d%d%d+%-%d%d%-%d%d')
+    or (type(value) == 'number' and value % 1 == 0 and math.abs(value) <= 2 ^ 53)
+  if not is_time then
+    checking:report(path, 'value', "expected a time such as '2024-05-01T12:00:00Z', got %s",
+      type(value) == 'string' and quote(value) or type(value))
+    return nil
+  end
+  return value
+end
+
+-- Rows of tests -----------------------------------------------------------------------------------
+
+local SCALARS = { boolean = true, number = true, cdata = true, string = true }
+
+--- One value as msgpack has it; `problem` for what no column can hold.
+local function row_scalar(checking, value)
+  if checking.is_null(value) then
+    return msgpack.null
+  elseif type(value) == 'string' and not is_utf8(value) then
+    return msgpack.bin(value)
+  elseif SCALARS[type(value)] then
+    return value
+  end
+  return nil, type(value)
+end
+
+local function row_list(checking, path, value)
+  local list = msgpack.array {}
+  for i = 1, #value do
+    local item, got = row_scalar(checking, value[i])
+    if item == nil then
+      checking:report(extend(path, i), 'value', 'expected a value, got %s', got)
+      return nil
+    end
+    list[i] = item
+  end
+  for key in pairs(value) do
+    if type(key) ~= 'number' or not list[key] and list[key] ~= false then
+      checking:report(path, 'value', 'expected a list without holes; write null for a value that '
+        .. 'is not there')
+      return nil
+    end
+  end
+  return list
+end
+
+local function check_row(checking, path, value)
+  local row = {}
+  for _, key in ipairs(sorted_keys(value)) do
+    local item, got = row_scalar(checking, value[key])
+    if type(key) ~= 'string' then
+      checking:report(extend(path, key), 'value', 'expected fields such as amount = 10')
+    elseif checking.is_broken(value[key]) then
+      return nil
+    elseif item ~= nil then
+      row[key] = item
+    elseif got == 'table' then
+      row[key] = row_list(checking, extend(path, key), value[key])
+    else
+      checking:report(extend(path, key), 'value', 'expected a value or a list of values, got %s',
+        got)
+    end
+  end
+  return msgpack.map(row)
+end
+
+--- A row or a list of rows, as a list.
+function CHECKS.rows(checking, path, value, field)
+  local expected = 'a row such as { amount = 10 }, or a list of rows'
+  if not expect_table(checking, path, expected, value) then
+    return nil
+  elseif next(value) == nil and not field.empty then
+    checking:report(path, 'value', 'is empty')
+    return nil
+  elseif value[1] == nil and next(value) ~= nil then
+    return msgpack.array { check_row(checking, path, value) }
+  end
+  local rows = msgpack.array {}
+  for _, key in ipairs(sorted_keys(value)) do
+    local row_path = extend(path, key)
+    if type(key) ~= 'number' then
+      checking:report(row_path, 'key', 'unexpected field %s in a list of rows',
+        quote(tostring(key)))
+    elseif checking.is_broken(value[key]) then
+      return nil
+    elseif type(value[key]) ~= 'table' or checking.is_null(value[key]) then
+      checking:report(row_path, 'value', 'expected a row such as { amount = 10 }, got %s',
+        type(value[key]))
+    else
+      rows[#rows + 1] = check_row(checking, row_path, value[key])
+    end
+  end
+  return rows
+end
+
+-- Types of elements ---------------------------------------------------------------------------
+
 function CHECKS.type(checking, path, value)
   local text = checking.type_text(value) or value
   if type(text) ~= 'string' then
@@ -524,6 +668,16 @@ local function check_one_of(checking, path, shape, spec, meant)
   end
 end
 
+local function check_at_least_one(checking, path, shape, spec, meant)
+  for _, name in ipairs(shape.at_least_one_of) do
+    if spec[name] ~= nil or meant[name] then
+      return
+    end
+  end
+  checking:report(path, 'name', 'one of the fields "%s" is required',
+    table.concat(shape.at_least_one_of, '" or "'))
+end
+
 --- The beginning of a doc, to be read inside a sentence.
 local function first_clause(doc)
   return (doc:gsub('%..*$', ''):gsub(';.*$', ''):gsub('^%u', string.lower))
@@ -557,6 +711,8 @@ function check_fields(checking, path, shape, spec, given)
   end
   if shape.one_of then
     check_one_of(checking, path, shape, spec, meant)
+  elseif shape.at_least_one_of then
+    check_at_least_one(checking, path, shape, spec, meant)
   end
   return result
 end

@@ -18,8 +18,11 @@ local M = {}
 ---@field breaking? string why a change needs consent
 ---@field choices? string[] kind "choice": the values
 ---@field of? string kind "fields": the shape of an element
+---@field empty? boolean kind "rows": there may be none
 ---@field refers? string the word whose declarations it names
 ---@field zero? string kind "duration": why zero is refused
+---@field signature? string kind "function": as LuaCATS writes it
+---@field part_of? string the function of the catalog that it is stored with
 
 ---@class tidemark.Shape
 ---@field word string
@@ -27,6 +30,8 @@ local M = {}
 ---@field doc string
 ---@field fields tidemark.ShapeField[]
 ---@field one_of? string[] exactly one of these fields must be there
+---@field at_least_one_of? string[] one or more of these
+---@field apart? boolean not part of the catalog
 ---@field unsupported? table<string, string> fields people try, and what to do instead
 ---@field deleting? string why removing such a declaration needs consent
 ---@field example? string
@@ -135,6 +140,87 @@ M.elements = {
       TAGS,
     },
   },
+  computed = {
+    class = 'ComputedFeature',
+    what = 'feature',
+    doc = 'One value that the function returns.',
+    removing = 'requests for it fail',
+    example = "float64 'expected_fare'",
+    fields = {
+      {
+        name = 'name',
+        kind = 'name',
+        required = true,
+        doc = 'Its name, and that of the field of the returned table.',
+        example = "'expected_fare'",
+      },
+      {
+        name = 'type',
+        kind = 'type',
+        required = true,
+        doc = 'One of the types below.',
+        example = "'float64'",
+        breaking = 'clients expect the old type',
+      },
+      DOC,
+      TAGS,
+    },
+  },
+  input = {
+    class = 'Input',
+    what = 'input',
+    doc = 'One field of the row that a function gets.',
+    example = "float64 'amount'",
+    fields = {
+      {
+        name = 'name',
+        kind = 'name',
+        required = true,
+        doc = 'The name of the field: `row.amount`.',
+        example = "'amount'",
+      },
+      {
+        name = 'type',
+        kind = 'type',
+        required = true,
+        doc = 'One of the types below.',
+        example = "'float64'",
+      },
+      {
+        name = 'column',
+        kind = 'column',
+        doc = 'The column of the source, where it has another name than the field.',
+        example = "'amt_usd'",
+      },
+      DOC,
+    },
+  },
+  request = {
+    class = 'RequestField',
+    what = 'request field',
+    doc = 'One value that a request brings along, or that a column of the spine holds.',
+    removing = 'requests that send it fail',
+    adding = 'requests that do not send it fail',
+    example = "float64 'distance_km'",
+    fields = {
+      {
+        name = 'name',
+        kind = 'name',
+        required = true,
+        doc = 'Its name: of the field of the row, in requests, and of the column of a spine.',
+        example = "'distance_km'",
+      },
+      {
+        name = 'type',
+        kind = 'type',
+        required = true,
+        doc = 'One of the types below.',
+        example = "'float64'",
+        breaking = 'clients send the old type',
+      },
+      DOC,
+    },
+  },
 }
 
 ---@type tidemark.Shape[]
@@ -229,12 +315,9 @@ source 'driver_stats' {
   {
     word = 'feature_view',
     class = 'FeatureView',
-    doc = 'Features of an entity that are read from a source.',
+    doc = 'Features of an entity: columns of a source, or what a function makes of them.',
     deleting = 'its online rows are deleted and requests for its features fail',
     unsupported = {
-      transform = 'the features of a feature_view are columns of its source; compute new ones in '
-        .. 'the sql of the source',
-      filter = 'filter rows in the sql of the source',
       schema = 'write `features = { … }`',
       entities = 'write `entity = { … }`',
       name = 'the name comes before the braces',
@@ -275,6 +358,41 @@ feature_view 'driver_hourly_stats' {
         required = true,
         doc = 'What it yields, in order.',
         example = "{ float64 'conv_rate' }",
+      },
+      {
+        name = 'transform',
+        kind = 'function',
+        signature = 'fun(row: table<string, any>): table<string, any>',
+        doc = 'Makes the features of a row: gets the row, returns a table with a field per '
+          .. 'feature. Without it they are columns of the source.',
+        example = 'function(row) return { fare_per_km = row.fare / row.km } end',
+      },
+      {
+        name = 'filter',
+        kind = 'function',
+        signature = 'fun(row: table<string, any>): boolean',
+        doc = 'Whether a row counts: those it does not return true for are as if they were not '
+          .. 'there. Rows that delete their entity always count.',
+        example = "function(row) return row.status == 'done' end",
+      },
+      {
+        name = 'inputs',
+        kind = 'fields',
+        of = 'input',
+        part_of = 'function',
+        doc = 'The fields of the row that the functions get. Without it: the columns they use, as '
+          .. 'the source has them.',
+        example = "{ float64 'fare', float64 'km' { column = 'distance_km' } }",
+      },
+      {
+        name = 'on_error',
+        kind = 'choice',
+        choices = { 'error', 'null' },
+        part_of = 'function',
+        doc = 'What becomes of a row that the transform fails on: the job ends with the error '
+          .. '(`error`, the default), or its features are null with status ERROR and counted '
+          .. '(`null`). A filter that fails always ends the job.',
+        example = "'null'",
       },
       {
         name = 'ttl',
@@ -319,6 +437,78 @@ feature_view 'driver_hourly_stats' {
     },
   },
   {
+    word = 'on_demand_feature_view',
+    class = 'OnDemandFeatureView',
+    doc = 'Features that are computed when they are asked for, at serving and in training sets '
+      .. 'alike, from features of other views and from what the request brings along.',
+    deleting = 'requests for its features fail',
+    at_least_one_of = { 'inputs', 'request' },
+    unsupported = {
+      source = 'its values come from `inputs` and `request`',
+      sources = 'write `inputs = { \'view:feature\' }` and `request = { float64 \'name\' }`',
+      entity = 'it has the entities of the views among its inputs',
+      filter = 'it has no rows of its own to leave out',
+      ttl = 'nothing of it is stored',
+      online = 'nothing of it is stored',
+      schema = 'write `features = { … }`',
+      name = 'the name comes before the braces',
+    },
+    example = [[
+on_demand_feature_view 'trip_fare' {
+  inputs   = { 'zone_stats:demand' },
+  request  = { float64 'distance_km' },
+  features = { float64 'expected_fare' },
+  transform = function(row)
+    return { expected_fare = 2.5 + row.distance_km * (1 + (row.demand or 0) / 100) }
+  end,
+}]],
+    fields = {
+      {
+        name = 'inputs',
+        kind = 'references',
+        doc = 'Features of other views: `view:feature`, or `view:*` for all. The row has them '
+          .. 'under their short names where these are unique, `view__feature` otherwise. Either '
+          .. 'this or `request`, or both.',
+        example = "{ 'zone_stats:demand' }",
+      },
+      {
+        name = 'request',
+        kind = 'fields',
+        of = 'request',
+        doc = 'What every request has to bring along; in training sets, columns of the spine.',
+        example = "{ float64 'distance_km' }",
+      },
+      {
+        name = 'features',
+        kind = 'fields',
+        of = 'computed',
+        required = true,
+        doc = 'What it yields, in order.',
+        example = "{ float64 'expected_fare' }",
+      },
+      {
+        name = 'transform',
+        kind = 'function',
+        signature = 'fun(row: table<string, any>): table<string, any>',
+        required = true,
+        doc = 'Gets the row of inputs and request, returns a table with a field per feature.',
+        example = 'function(row) return { expected_fare = 2.5 + row.distance_km } end',
+      },
+      {
+        name = 'on_error',
+        kind = 'choice',
+        choices = { 'error', 'null' },
+        part_of = 'function',
+        doc = 'What becomes of a row that the transform fails on: the request or job ends with '
+          .. 'the error (`error`, the default), or its features are null with status ERROR and '
+          .. 'counted (`null`).',
+        example = "'null'",
+      },
+      DOC,
+      TAGS,
+    },
+  },
+  {
     word = 'feature_service',
     class = 'FeatureService',
     doc = 'The features that one model asks for, under one name.',
@@ -342,7 +532,8 @@ feature_service 'trip_matching' {
         kind = 'references',
         required = true,
         doc = 'References: `view:feature`, `view:*` for all of a view, `view@role:feature` for a '
-          .. 'view that is joined once more under other key columns.',
+          .. 'view that is joined once more under other key columns. Views of both kinds; an '
+          .. 'on-demand one has no roles.',
         example = "{ 'driver_hourly_stats:conv_rate' }",
       },
       {
@@ -356,14 +547,66 @@ feature_service 'trip_matching' {
       TAGS,
     },
   },
+  {
+    word = 'test',
+    class = 'Test',
+    doc = 'An example of what a view makes of some rows, checked by `tidemark test`. It is not '
+      .. 'part of what is applied.',
+    apart = true,
+    unsupported = { rows = 'write `given = { … }`', name = 'the name comes before the braces' },
+    example = [[
+test 'a busy zone costs more' {
+  view   = 'trip_fare',
+  given  = { distance_km = 10, demand = 50 },
+  expect = { expected_fare = 17.5 },
+}]],
+    fields = {
+      {
+        name = 'view',
+        kind = 'reference',
+        required = true,
+        doc = 'The feature_view or on_demand_feature_view it is about.',
+        example = "'trip_fare'",
+      },
+      {
+        name = 'given',
+        kind = 'rows',
+        required = true,
+        doc = 'A row, or a list of rows: of the source, or of inputs and request. `null` is a '
+          .. 'value that is not there.',
+        example = '{ distance_km = 10, demand = 50 }',
+      },
+      {
+        name = 'at',
+        kind = 'time',
+        doc = 'Of a feature_view: ask for the features as of that time, as a training set does. '
+          .. 'Without it: what becomes of each given row, in order.',
+        example = "'2024-05-01T12:00:00Z'",
+      },
+      {
+        name = 'expect',
+        kind = 'rows',
+        required = true,
+        empty = true,
+        doc = 'A row, or a list of rows. Only the fields named here are compared; `null` expects '
+          .. 'that there is no value.',
+        example = '{ expected_fare = 17.5 }',
+      },
+      {
+        name = 'tolerance',
+        kind = 'number',
+        doc = 'How far a number may be from the expected one. Without it: not at all.',
+        example = '1e-9',
+      },
+      DOC,
+    },
+  },
 }
 
 --- Words people may expect that this version does not have, and what to do instead.
 M.unsupported_words = {
-  on_demand_feature_view = 'this version has no features that are computed when asked',
   batch_feature_view = 'write feature_view',
   stream_feature_view = 'write feature_view',
-  require = 'a definition file cannot load others; declarations see each other by name',
   print = 'definition files only declare; there is nowhere to print to',
   io = 'definition files cannot reach files',
   os = 'definition files cannot reach the system',

@@ -243,6 +243,8 @@ static const char *const SOURCES_EXAMPLES[] = {"tidemark sources describe driver
 static const char *const VIEWS_EXAMPLES[] = {
     "tidemark feature-views list --format json",
     "tidemark feature-views describe driver_hourly_stats --connect 127.0.0.1:6570", NULL};
+static const char *const ON_DEMAND_EXAMPLES[] = {
+    "tidemark on-demand-feature-views describe trip_fare", NULL};
 static const char *const SERVICES_EXAMPLES[] = {"tidemark feature-services describe driver_ranking",
                                                 NULL};
 static const char *const COMPLETION_EXAMPLES[] = {
@@ -392,6 +394,16 @@ const Command COMMANDS[] = {
      .details = VIEWS_DETAILS,
      .options = CATALOGUE_OPTIONS,
      .examples = VIEWS_EXAMPLES,
+     .choices = CATALOGUE_ACTIONS,
+     .run = cmd_catalogue_run},
+    {.name = "on-demand-feature-views",
+     .arguments = "list | describe NAME",
+     .least = 1,
+     .most = 2,
+     .summary = "the on-demand feature views that were applied",
+     .details = CATALOGUE_DETAILS,
+     .options = CATALOGUE_OPTIONS,
+     .examples = ON_DEMAND_EXAMPLES,
      .choices = CATALOGUE_ACTIONS,
      .run = cmd_catalogue_run},
     {.name = "feature-services",

@@ -333,6 +333,42 @@ static bool decode_view_links(Decoder *decoder, MpReader map, View *view)
   return true;
 }
 
+// A function of the view; none where the key is missing.
+static bool get_function(Decoder *decoder, MpReader map, const char *key, Function *function)
+{
+  MpReader value;
+  MpToken token;
+  *function = (Function){0};
+  if (!find(map, key, &value, &token)) {
+    return true;
+  }
+  Items fields;
+  Items inputs;
+  const char *on_error;
+  if (!open_items(decoder, key, value, MP_MAP, LEAST_PAIR, &fields)
+      || !need_text(decoder, value, "at", &function->at)
+      || !need_text(decoder, value, "code", &function->code)
+      || !get_text(decoder, value, "on_error", "error", &on_error)
+      || !get_items(decoder, value, "inputs", MP_ARRAY, LEAST_FIELD, &inputs)) {
+    return false;
+  }
+  function->null_on_error = strcmp(on_error, "null") == 0;
+  if (!function->null_on_error && strcmp(on_error, "error") != 0) {
+    return damaged(decoder, "on_error", "expected error or null");
+  }
+  Field *list = arena_zalloc(decoder->arena, inputs.count, sizeof(Field));
+  for (size_t i = 0; i < inputs.count; i++) {
+    size_t outer = enter(decoder, "inputs", i);
+    if (!get_field(decoder, next_item(&inputs), &list[i])) {
+      return false;
+    }
+    leave(decoder, outer);
+  }
+  function->inputs = list;
+  function->input_count = inputs.count;
+  return true;
+}
+
 static int compare_names(const void *a, const void *b)
 {
   return strcmp((*(const Field *const *)a)->name, (*(const Field *const *)b)->name);
@@ -345,15 +381,15 @@ static int compare_slots(const void *a, const void *b)
   return (left > right) - (left < right);
 }
 
-static bool all_differ(Decoder *decoder, const View *view,
+static bool all_differ(Decoder *decoder, const Field *fields, size_t count,
                        int (*compare)(const void *, const void *))
 {
-  const Field **sorted = arena_zalloc(decoder->arena, view->feature_count, sizeof(Field *));
-  for (size_t i = 0; i < view->feature_count; i++) {
-    sorted[i] = &view->features[i];
+  const Field **sorted = arena_zalloc(decoder->arena, count, sizeof(Field *));
+  for (size_t i = 0; i < count; i++) {
+    sorted[i] = &fields[i];
   }
-  qsort(sorted, view->feature_count, sizeof(Field *), compare);
-  for (size_t i = 1; i < view->feature_count; i++) {
+  qsort(sorted, count, sizeof(Field *), compare);
+  for (size_t i = 1; i < count; i++) {
     if (compare(&sorted[i - 1], &sorted[i]) == 0) {
       return false;
     }
@@ -381,8 +417,21 @@ static bool decode_features(Decoder *decoder, MpReader map, View *view)
   }
   view->features = features;
   view->feature_count = items.count;
-  return (all_differ(decoder, view, compare_names) && all_differ(decoder, view, compare_slots))
+  return (all_differ(decoder, features, items.count, compare_names)
+          && all_differ(decoder, features, items.count, compare_slots))
          || damaged(decoder, "features", "two have one name or one slot");
+}
+
+// Two inputs of one name would be one field of the row.
+static bool decode_functions(Decoder *decoder, MpReader map, View *view)
+{
+  const Function *filter = &view->filter;
+  const Function *transform = &view->transform;
+  return get_function(decoder, map, "filter", &view->filter)
+         && get_function(decoder, map, "transform", &view->transform)
+         && ((all_differ(decoder, filter->inputs, filter->input_count, compare_names)
+              && all_differ(decoder, transform->inputs, transform->input_count, compare_names))
+             || damaged(decoder, "inputs", "two have one name"));
 }
 
 static bool decode_view(Decoder *decoder, MpReader map, void *out)
@@ -408,7 +457,8 @@ static bool decode_view(Decoder *decoder, MpReader map, void *out)
   if (!view->strict && strcmp(bound, "<=") != 0) {
     return damaged(decoder, "bound", "expected < or <=");
   }
-  return decode_view_links(decoder, map, view) && decode_features(decoder, map, view);
+  return decode_view_links(decoder, map, view) && decode_features(decoder, map, view)
+         && decode_functions(decoder, map, view);
 }
 
 static bool decode_reference(Decoder *decoder, MpReader map, Reference *reference)
@@ -420,11 +470,115 @@ static bool decode_reference(Decoder *decoder, MpReader map, Reference *referenc
     return false;
   }
   reference->view = catalog_view(decoder->catalog, slice_text(view));
-  if (!reference->view) {
+  reference->on_demand =
+      reference->view ? NULL : catalog_on_demand(decoder->catalog, slice_text(view));
+  if (reference->view) {
+    reference->feature = view_feature(reference->view, slice_text(feature));
+  } else if (reference->on_demand) {
+    reference->feature = on_demand_feature(reference->on_demand, slice_text(feature));
+  } else {
     return unknown(decoder, "view", "feature_view", view);
   }
-  reference->feature = view_feature(reference->view, slice_text(feature));
+  if (reference->on_demand && *reference->role) {
+    return damaged(decoder, "role", "an on-demand view has no roles");
+  }
   return reference->feature || unknown(decoder, "feature", "feature", feature);
+}
+
+static bool get_references(Decoder *decoder, MpReader map, const char *key,
+                           const Reference **references, size_t *count)
+{
+  Items items;
+  if (!get_items(decoder, map, key, MP_ARRAY, LEAST_REFERENCE, &items)) {
+    return false;
+  }
+  Reference *list = arena_zalloc(decoder->arena, items.count, sizeof(Reference));
+  for (size_t i = 0; i < items.count; i++) {
+    size_t outer = enter(decoder, key, i);
+    if (!decode_reference(decoder, next_item(&items), &list[i])) {
+      return false;
+    }
+    leave(decoder, outer);
+  }
+  *references = list;
+  *count = items.count;
+  return true;
+}
+
+// Everything but what it refers to: that may be an on-demand view that comes later.
+static bool decode_on_demand(Decoder *decoder, MpReader map, void *out)
+{
+  OnDemand *view = out;
+  int64_t level;
+  Items items;
+  if (!get_declared(decoder, map, "on_demand_feature_view", &view->declared)
+      || !get_integer(decoder, map, "level", 0, CATALOG_LEVELS_MAX, &level)
+      || !get_function(decoder, map, "transform", &view->transform)
+      || !get_items(decoder, map, "features", MP_ARRAY, LEAST_FIELD, &items)) {
+    return false;
+  }
+  view->level = (uint32_t)level;
+  Field *features = arena_zalloc(decoder->arena, items.count, sizeof(Field));
+  for (size_t i = 0; i < items.count; i++) {
+    size_t outer = enter(decoder, "features", i);
+    if (!get_field(decoder, next_item(&items), &features[i])) {
+      return false;
+    }
+    leave(decoder, outer);
+  }
+  view->features = features;
+  view->feature_count = items.count;
+  const Function *transform = &view->transform;
+  if (!transform->at) {
+    return damaged(decoder, "transform", "is missing");
+  }
+  if (catalog_view(decoder->catalog, slice_text(view->declared.name))) {
+    return damaged(decoder, "name", "is that of a feature_view as well");
+  }
+  return (all_differ(decoder, features, items.count, compare_names)
+          && all_differ(decoder, transform->inputs, transform->input_count, compare_names))
+         || damaged(decoder, "features", "two have one name");
+}
+
+// What a function gets is what its references give. The levels rule circles out.
+static bool check_on_demand(Decoder *decoder, const OnDemand *view)
+{
+  if (view->reference_count > view->transform.input_count || view->transform.input_count == 0) {
+    return damaged(decoder, "inputs", "not those that the function has");
+  }
+  for (size_t i = 0; i < view->reference_count; i++) {
+    const Reference *reference = &view->references[i];
+    if (*reference->role) {
+      return damaged(decoder, "inputs", "have no roles");
+    }
+    if (reference->on_demand && reference->on_demand->level >= view->level) {
+      return damaged(decoder, "level", "not above that of its inputs");
+    }
+    if (!type_equal(view->transform.inputs[i].type, reference->feature->type)) {
+      return damaged(decoder, "inputs", "not of the types that the function has");
+    }
+  }
+  return true;
+}
+
+static bool link_on_demand(Decoder *decoder, MpReader map)
+{
+  Items items;
+  if (!get_items(decoder, map, "on_demand", MP_ARRAY, LEAST_DECLARED, &items)) {
+    return false;
+  }
+  assert(items.count == decoder->catalog->on_demand_count);
+  for (size_t i = 0; i < items.count; i++) {
+    OnDemand *view = (OnDemand *)&decoder->catalog->on_demands[i];
+    size_t outer = enter(decoder, "on_demand", i);
+    if (!get_references(decoder, next_item(&items), "inputs", &view->references,
+                        &view->reference_count)
+        || !check_on_demand(decoder, view)) {
+      return false;
+    }
+    leave(decoder, outer);
+  }
+  return true;
 }
 
 // { role = { key = column } } as one list.
@@ -460,25 +614,12 @@ static bool decode_roles(Decoder *decoder, MpReader map, Service *service)
 static bool decode_service(Decoder *decoder, MpReader map, void *out)
 {
   Service *service = out;
-  Items items;
-  if (!get_declared(decoder, map, "feature_service", &service->declared)
-      || !get_items(decoder, map, "features", MP_ARRAY, LEAST_REFERENCE, &items)) {
-    return false;
-  }
-  Reference *features = arena_zalloc(decoder->arena, items.count, sizeof(Reference));
-  for (size_t i = 0; i < items.count; i++) {
-    size_t outer = enter(decoder, "features", i);
-    if (!decode_reference(decoder, next_item(&items), &features[i])) {
-      return false;
-    }
-    leave(decoder, outer);
-  }
-  service->features = features;
-  service->feature_count = items.count;
-  return decode_roles(decoder, map, service);
+  return get_declared(decoder, map, "feature_service", &service->declared)
+         && get_references(decoder, map, "features", &service->features, &service->feature_count)
+         && decode_roles(decoder, map, service);
 }
 
-// One of the four lists. Every struct in them starts with a Declared.
+// One of the lists. Every struct in them starts with a Declared.
 typedef struct {
   const char *name;
   size_t size;  // of an element
@@ -511,7 +652,8 @@ static bool decode_list(Decoder *decoder, MpReader map, const List *list, void *
 }
 
 _Static_assert(offsetof(Entity, declared) == 0 && offsetof(Source, declared) == 0
-                   && offsetof(View, declared) == 0 && offsetof(Service, declared) == 0,
+                   && offsetof(View, declared) == 0 && offsetof(Service, declared) == 0
+                   && offsetof(OnDemand, declared) == 0,
                "decode_list reads a Declared where an element starts");
 
 // Two views with one id would share their online rows.
@@ -533,12 +675,16 @@ static bool decode_all(Decoder *decoder, MpReader map)
   static const List ENTITIES = {"entities", sizeof(Entity), decode_entity};
   static const List SOURCES = {"sources", sizeof(Source), decode_source};
   static const List VIEWS = {"views", sizeof(View), decode_view};
+  static const List ON_DEMAND = {"on_demand", sizeof(OnDemand), decode_on_demand};
   static const List SERVICES = {"services", sizeof(Service), decode_service};
   Catalog *catalog = decoder->catalog;
   return decode_list(decoder, map, &ENTITIES, (void **)&catalog->entities, &catalog->entity_count)
          && decode_list(decoder, map, &SOURCES, (void **)&catalog->sources, &catalog->source_count)
          && decode_list(decoder, map, &VIEWS, (void **)&catalog->views, &catalog->view_count)
          && ids_differ(decoder)
+         && decode_list(decoder, map, &ON_DEMAND, (void **)&catalog->on_demands,
+                        &catalog->on_demand_count)
+         && link_on_demand(decoder, map)
          && decode_list(decoder, map, &SERVICES, (void **)&catalog->services,
                         &catalog->service_count);
 }
@@ -566,9 +712,26 @@ Catalog *catalog_decode(Slice msgpack, uint64_t generation, Error *err)
   return &shared->catalog;
 }
 
+static bool has_functions(const Catalog *catalog)
+{
+  for (size_t i = 0; i < catalog->view_count; i++) {
+    if (catalog->views[i].filter.at || catalog->views[i].transform.at) {
+      return true;
+    }
+  }
+  return catalog->on_demand_count > 0;
+}
+
 static Shared *shared_of(const Catalog *catalog)
 {
   return (Shared *)catalog;  // the count is not part of what is constant
+}
+
+void catalog_set_texts(Catalog *catalog, Slice texts)
+{
+  Shared *shared = shared_of(catalog);
+  assert(atomic_load_explicit(&shared->references, memory_order_relaxed) == 1);
+  catalog->texts = has_functions(catalog) ? arena_copy(&shared->arena, texts) : (Slice){0};
 }
 
 Catalog *catalog_ref(const Catalog *catalog)
@@ -633,12 +796,27 @@ const Service *catalog_service(const Catalog *catalog, Slice name)
   return find_declared(catalog->services, catalog->service_count, sizeof(Service), name);
 }
 
-const Field *view_feature(const View *view, Slice name)
+const OnDemand *catalog_on_demand(const Catalog *catalog, Slice name)
 {
-  for (size_t i = 0; i < view->feature_count; i++) {
-    if (slice_is(name, view->features[i].name)) {
-      return &view->features[i];
+  return find_declared(catalog->on_demands, catalog->on_demand_count, sizeof(OnDemand), name);
+}
+
+static const Field *find_field(const Field *fields, size_t count, Slice name)
+{
+  for (size_t i = 0; i < count; i++) {
+    if (slice_is(name, fields[i].name)) {
+      return &fields[i];
     }
   }
   return NULL;
+}
+
+const Field *view_feature(const View *view, Slice name)
+{
+  return find_field(view->features, view->feature_count, name);
+}
+
+const Field *on_demand_feature(const OnDemand *view, Slice name)
+{
+  return find_field(view->features, view->feature_count, name);
 }

@@ -40,7 +40,7 @@ typedef struct {
 } Tag;
 
 typedef struct {
-  const char *kind;  // "entity", "source", "feature_view", "feature_service"
+  const char *kind;  // "entity", "source", "feature_view", "on_demand_feature_view", …
   const char *name;
   const char *doc;
   const char *at;  // "definitions/driver.lua:3"
@@ -134,8 +134,8 @@ typedef struct {
 } Service;
 
 // Keys of an entity, and of a view's entities together; slots of a view (a row counts them in 16
-// bits). catalog_decode refuses more.
-enum { CATALOG_KEYS_MAX = 64, CATALOG_SLOTS_MAX = 65535 };
+// bits); levels of on-demand views. catalog_decode refuses more.
+enum { CATALOG_KEYS_MAX = 64, CATALOG_SLOTS_MAX = 65535, CATALOG_LEVELS_MAX = 100 };
 
 typedef struct Catalog Catalog;
 struct Catalog {
@@ -170,6 +170,7 @@ const View *catalog_view(const Catalog *catalog, Slice name);
 const Service *catalog_service(const Catalog *catalog, Slice name);
 const OnDemand *catalog_on_demand(const Catalog *catalog, Slice name);
 const Field *view_feature(const View *view, Slice name);  // in declared order: linear
+const Field *on_demand_feature(const OnDemand *view, Slice name);
 
 // The same, with the error that says so: `unknown feature_view "drivr", did you mean "driver"?`.
 const View *catalog_find_view(const Catalog *catalog, Slice name, Error *err);
@@ -178,8 +179,9 @@ const Service *catalog_find_service(const Catalog *catalog, Slice name, Error *e
 // The known name nearest to `name` (edit distance), NULL when nothing is near: "did you mean".
 const char *catalog_suggest(Slice name, const char *const *known, size_t count);
 
-// Parses `view:feature`, `view@role:feature`, `view:*` and `view@role:*`, and appends what it
-// stands for to the growing array `out` (arena memory). A role's name is copied to the arena.
+// Parses `view:feature`, `view@role:feature`, `view:*` and `view@role:*` for views of both kinds
+// (an on-demand view has no roles), and appends what it stands for to the growing array `out`
+// (arena memory). A role's name is copied to the arena.
 typedef struct {
   Reference *items;
   size_t count;

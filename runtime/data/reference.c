@@ -78,7 +78,13 @@ static bool unknown_name(Error *err, const char *what, Slice name, const char *n
 const View *catalog_find_view(const Catalog *catalog, Slice name, Error *err)
 {
   const View *view = catalog_view(catalog, name);
-  if (!view) {
+  if (!view && catalog_on_demand(catalog, name)) {
+    error_set(
+        err, ERR_INVALID,
+        "\"%.*s\" is an on_demand_feature_view: it is computed when it is asked for and has no "
+        "rows of its own",
+        shown(name), name.data);
+  } else if (!view) {
     const char **names = mem_zalloc(catalog->view_count, sizeof(*names));
     for (size_t i = 0; i < catalog->view_count; i++) {
       names[i] = catalog->views[i].declared.name;
@@ -104,14 +110,15 @@ const Service *catalog_find_service(const Catalog *catalog, Slice name, Error *e
   return service;
 }
 
-static bool unknown_feature(const View *view, Slice name, Arena *arena, Error *err)
+static bool unknown_feature(const Declared *view, const Field *features, size_t count, Slice name,
+                            Arena *arena, Error *err)
 {
-  const char **names = arena_alloc(arena, view->feature_count * sizeof(char *));
-  for (size_t i = 0; i < view->feature_count; i++) {
-    names[i] = view->features[i].name;
+  const char **names = arena_alloc(arena, count * sizeof(char *) + 1);
+  for (size_t i = 0; i < count; i++) {
+    names[i] = features[i].name;
   }
-  unknown_name(err, "feature", name, catalog_suggest(name, names, view->feature_count));
-  return error_wrap(err, "feature_view \"%s\"", view->declared.name);
+  unknown_name(err, "feature", name, catalog_suggest(name, names, count));
+  return error_wrap(err, "%s \"%s\"", view->kind, view->name);
 }
 
 static void append(ReferenceList *list, Reference reference, Arena *arena)
@@ -153,6 +160,50 @@ static bool split(Slice text, Parts *parts)
   return parts->view.size && parts->feature.size && (!at || parts->role.size);
 }
 
+// A view of either kind, with the error that says so.
+static bool find_either(const Catalog *catalog, Slice name, Reference *reference, Arena *arena,
+                        Error *err)
+{
+  reference->view = catalog_view(catalog, name);
+  reference->on_demand = reference->view ? NULL : catalog_on_demand(catalog, name);
+  if (reference->view || reference->on_demand) {
+    return true;
+  }
+  size_t count = catalog->view_count + catalog->on_demand_count;
+  const char **names = arena_alloc(arena, count * sizeof(char *) + 1);
+  for (size_t i = 0; i < catalog->view_count; i++) {
+    names[i] = catalog->views[i].declared.name;
+  }
+  for (size_t i = 0; i < catalog->on_demand_count; i++) {
+    names[catalog->view_count + i] = catalog->on_demands[i].declared.name;
+  }
+  return unknown_name(err, "feature_view", name, catalog_suggest(name, names, count));
+}
+
+static bool append_features(Reference reference, Slice name, ReferenceList *out, Arena *arena,
+                            Error *err)
+{
+  const Declared *view =
+      reference.view ? &reference.view->declared : &reference.on_demand->declared;
+  const Field *features = reference.view ? reference.view->features : reference.on_demand->features;
+  size_t count =
+      reference.view ? reference.view->feature_count : reference.on_demand->feature_count;
+  if (slice_is(name, "*")) {
+    for (size_t i = 0; i < count; i++) {
+      reference.feature = &features[i];
+      append(out, reference, arena);
+    }
+    return true;
+  }
+  reference.feature = reference.view ? view_feature(reference.view, name)
+                                     : on_demand_feature(reference.on_demand, name);
+  if (!reference.feature) {
+    return unknown_feature(view, features, count, name, arena, err);
+  }
+  append(out, reference, arena);
+  return true;
+}
+
 bool catalog_reference(const Catalog *catalog, Slice text, ReferenceList *out, Arena *arena,
                        Error *err)
 {
@@ -163,25 +214,18 @@ bool catalog_reference(const Catalog *catalog, Slice text, ReferenceList *out, A
                      "view@role:feature or view:*",
                      shown(text), text.size ? text.data : "");
   }
-  const View *view = catalog_find_view(catalog, parts.view, err);
-  if (!view) {
+  Reference reference = {.role = ""};
+  if (!find_either(catalog, parts.view, &reference, arena, err)) {
     return false;
   }
-  Reference reference = {.view = view, .role = ""};
   if (parts.role.size) {
+    if (reference.on_demand) {
+      return error_set(err, ERR_INVALID,
+                       "\"%.*s\": on_demand_feature_view \"%s\" has no roles; the views among its "
+                       "inputs are joined under their own keys",
+                       shown(text), text.data, reference.on_demand->declared.name);
+    }
     reference.role = arena_text(arena, parts.role);
   }
-  if (slice_is(parts.feature, "*")) {
-    for (size_t i = 0; i < view->feature_count; i++) {
-      reference.feature = &view->features[i];
-      append(out, reference, arena);
-    }
-    return true;
-  }
-  reference.feature = view_feature(view, parts.feature);
-  if (!reference.feature) {
-    return unknown_feature(view, parts.feature, arena, err);
-  }
-  append(out, reference, arena);
-  return true;
+  return append_features(reference, parts.feature, out, arena, err);
 }

@@ -1,6 +1,7 @@
 #include "engine/apply.h"
 
 #include "data/msgpack.h"
+#include "engine/schemas.h"
 #include "host/host.h"
 #include "store/registry.h"
 
@@ -49,13 +50,29 @@ typedef struct {
   HostPlan plan;
 } Decision;
 
+// Definitions with the types of all inputs; problems are a result.
+static bool load_definitions(Engine *engine, HostDefinitions *definitions, Arena *arena, Error *err)
+{
+  if (!host_load(engine_project(engine), definitions, arena, err)) {
+    return false;
+  }
+  if (definitions->problem_count || !definitions->wanted.size) {
+    return true;
+  }
+  Buf schemas = {0};
+  bool ok = schemas_describe(engine, definitions->wanted, &schemas, err)
+            && host_resolve(definitions, buf_slice(&schemas), arena, err);
+  buf_deinit(&schemas);
+  return ok;
+}
+
 static bool decide(Engine *engine, Decision *decision, ApplyResult *result, Arena *arena,
                    Error *err)
 {
   *result = (ApplyResult){0};
   *decision = (Decision){0};
   if (!read_current(engine, &decision->current, arena, err)
-      || !host_load(engine_project(engine), &decision->declared, arena, err)) {
+      || !load_definitions(engine, &decision->declared, arena, err)) {
     return false;
   }
   result->generation = decision->current.generation;
@@ -81,6 +98,27 @@ bool engine_plan(Engine *engine, ApplyResult *result, Arena *arena, Error *err)
 {
   Decision decision;
   return decide(engine, &decision, result, arena, err);
+}
+
+bool engine_declared(Engine *engine, EngineDeclared *out, Arena *arena, Error *err)
+{
+  Decision decision;
+  ApplyResult result;
+  *out = (EngineDeclared){0};
+  if (!decide(engine, &decision, &result, arena, err)) {
+    return false;
+  }
+  out->problems = result.problems;
+  out->problem_count = result.problem_count;
+  if (result.problem_count) {
+    return true;
+  }
+  out->tests = decision.declared.tests;
+  out->catalog = catalog_decode(decision.plan.catalog, result.generation + 1, err);
+  if (out->catalog) {
+    catalog_set_texts(out->catalog, decision.declared.sources);
+  }
+  return out->catalog != NULL;
 }
 
 static bool add_dropped(DbWrite *write, Slice dropped, Error *err)

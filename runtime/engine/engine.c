@@ -285,6 +285,9 @@ static bool catalog_reload(Engine *engine, DbRead *read, Error *err)
   if (registry_get(read, 0, &record, &found, &arena, err)) {
     if (found) {
       catalog = catalog_decode(record.catalog, record.generation, err);
+      if (catalog) {
+        catalog_set_texts(catalog, record.sources);
+      }
     } else {
       nothing_applied(err);
     }

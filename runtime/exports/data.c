@@ -358,6 +358,16 @@ EXPORT(const Service *tidemark_catalog_service(const Catalog *catalog, const cha
   return catalog_service(catalog, slice_text(name));
 }
 
+EXPORT(const OnDemand *tidemark_catalog_on_demand(const Catalog *catalog, const char *name))
+{
+  return catalog_on_demand(catalog, slice_text(name));
+}
+
+EXPORT(void tidemark_catalog_set_texts(Catalog *catalog, const char *data, size_t size))
+{
+  catalog_set_texts(catalog, slice_of(data, size));
+}
+
 EXPORT(const char *tidemark_catalog_suggest(const char *name, size_t size, const char *const *known,
                                             size_t count))
 {

@@ -23,6 +23,9 @@ local ANNOTATIONS = {
   roles = 'table<string, table<string, string>>',
   type = 'tidemark.TypeName|tidemark.Type',
   key_type = 'tidemark.KeyTypeName|tidemark.Type',
+  rows = 'table<string, any>|table<string, any>[]',
+  time = 'string|integer',
+  number = 'number',
 }
 
 local out = {}
@@ -37,7 +40,7 @@ local function annotation(field)
   elseif field.kind == 'fields' then
     return ('(tidemark.Element|tidemark.%s)[]'):format(shapes.elements[field.of].class)
   end
-  return assert(ANNOTATIONS[field.kind], field.kind)
+  return field.signature or assert(ANNOTATIONS[field.kind], field.kind)
 end
 
 local function write_class(name, doc, fields)
@@ -65,7 +68,7 @@ local function write_types()
   write('---@alias tidemark.TypeName %s|string', type_names(false))
   write('---@alias tidemark.KeyTypeName %s', type_names(true))
   write('')
-  write('--- A key or feature; braces behind it say more.')
+  write('--- A key, feature, input or request field; braces behind it say more.')
   write('---@class tidemark.Element')
   write('---@overload fun(spec: tidemark.ElementSpec): tidemark.Element')
   write('')
@@ -111,7 +114,7 @@ local function write_composed()
 end
 
 local function write_words()
-  for _, name in ipairs { 'key', 'feature' } do
+  for _, name in ipairs { 'key', 'feature', 'computed', 'input', 'request' } do
     local element = shapes.elements[name]
     write_class(element.class, element.doc, element.fields)
   end
@@ -133,6 +136,10 @@ write('')
 write_types()
 write_composed()
 write_words()
+write('--- Stands for a value that is not there, in the rows of a test.')
+write('---@type any')
+write('null = nil')
+write('')
 out[#out] = nil
 
 local file = assert(io.open(OUTPUT, 'wb'))

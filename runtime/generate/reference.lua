@@ -22,6 +22,10 @@ local KINDS = {
   roles = 'map: role to columns',
   type = 'type',
   key_type = 'type',
+  rows = 'row or list of rows',
+  time = 'time',
+  number = 'number',
+  ['function'] = 'function of a row',
 }
 
 local out = {}
@@ -34,7 +38,7 @@ local function kind_text(field)
   if field.kind == 'choice' then
     return '`\'' .. table.concat(field.choices, '\'`, `\'') .. '\'`'
   elseif field.kind == 'fields' then
-    return 'list of ' .. field.of .. 's'
+    return 'list of ' .. shapes.elements[field.of].what .. 's'
   end
   return assert(KINDS[field.kind], field.kind)
 end
@@ -46,6 +50,11 @@ local function need_text(shape, field)
   for _, name in ipairs(shape.one_of or {}) do
     if name == field.name then
       return 'one of them'
+    end
+  end
+  for _, name in ipairs(shape.at_least_one_of or {}) do
+    if name == field.name then
+      return 'one or both'
     end
   end
   return field.default ~= nil and ('default `%s`'):format(tostring(field.default)) or ''
@@ -72,6 +81,9 @@ local function write_breaking(shape)
     if field.breaking then
       reasons[#reasons + 1] = ('- changing `%s`: %s.'):format(field.name, field.breaking)
     end
+  end
+  if shape.adding then
+    reasons[#reasons + 1] = ('- adding it: %s.'):format(shape.adding)
   end
   local removing = shape.deleting or shape.removing
   if removing then
@@ -140,8 +152,11 @@ The names of views and roles do not contain `__` and do not end with `_`, becaus
 Durations are numbers with a unit of `us`, `ms`, `s`, `m`, `h`, `d` or `w`, and sums of them:
 `36h`, `1h30m`, `365d`.
 
-Files are run in a sandbox: Lua with `string`, `table`, `math` and `bit`, without `require`, files,
-clock and random numbers, where `pairs` is sorted, and with bounds on memory, instructions and time.
+Files are run in a sandbox: Lua with `string`, `table`, `math` and `bit` and the functions of the
+[library](library.md), without files, clock and random numbers, where `pairs` is sorted, and with
+bounds on memory, instructions and time. `require 'lib.geo'` gives what the file `lib/geo.lua` of
+the project returns; such a file is run once, has the same words except those that declare, and a
+table that it returns cannot be written to by others.
 ]])
 for _, shape in ipairs(shapes.words) do
   write_word(shape)
@@ -151,6 +166,35 @@ for _, shape in ipairs(shapes.words) do
     end
   end
 end
+write([[
+## Functions
+
+A `transform` or `filter` is run for every row, the same in training sets, by `materialize`, for
+pushed rows and at serving. It gets one table, the row:
+
+| type of the input | in the row |
+| --- | --- |
+| `bool` | boolean |
+| `int32`, `int64`, `float32`, `float64` | number; an integer beyond 2^53 fails the row |
+| `timestamp` | number: microseconds since 1970 UTC |
+| `string`, `bytes` | string |
+| `list(T)`, `vector(n)` | array, with its length in `n` |
+| null | `nil` |
+
+and a transform returns a table with a field per feature, of the feature's type by the same rules; a
+feature that is not there is null. A value of another type, a field that is no feature, or anything
+else than a table fails the row. What happens then says `on_error`.
+
+The fields of the row of a `feature_view` are columns of its source. Without `inputs` they are those
+that the function names (`row.fare`), each of the type that the source has for it; keys, the event
+time, the created time and the deleted flag have the types that the definitions say. A function that
+passes the row on, or looks fields up by computed names, gets all columns. Files without types of
+their own (CSV, msgpack) need `inputs`. The list is settled by `apply`, and shown by `tidemark
+feature-views describe`; when the source changes its types, the next `plan` shows that.
+
+What a row gives depends on the row alone: a function that sets variables outside of itself is
+refused. `plan` calls a function changed when what it does may have changed, not its layout.
+]])
 write_types()
 out[#out] = nil
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static const char ROOT[] = "definitions";
+static const char LIBRARY[] = "lib";  // what definitions may require; need not be there
 
 void files_add(DefinitionFiles *files, DefinitionFile file, Arena *arena)
 {
@@ -194,6 +195,9 @@ bool files_read(const char *folder, DefinitionFiles *files, Arena *arena, Error 
               "with `tidemark init`",
               strerror(errno));
     return error_at(err, "%s/%s", folder, ROOT);
+  }
+  if (!visit_folder(&walk, &folders, LIBRARY, 0) && errno != ENOENT) {
+    add_problem(&walk, LIBRARY, arena_print(arena, "cannot be opened: %s", strerror(errno)));
   }
   for (size_t i = 0; i < folders.count; i++) {
     if (!visit_folder(&walk, &folders, folders.paths[i], folders.depths[i])) {

@@ -1,5 +1,5 @@
 #pragma once
-// The definition files of a project: found, read and checked to be text.
+// The definition files of a project and those they may require: found, read and checked to be text.
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -25,8 +25,8 @@ typedef struct {
   size_t bytes;  // of all texts
 } DefinitionFiles;
 
-// Reads definitions/**/*.lua below `folder` into the arena. A file or folder that cannot be used is
-// an item with a problem. Fails when there is no definitions folder.
+// Reads definitions/**/*.lua and lib/**/*.lua below `folder` into the arena. A file or folder that
+// cannot be used is an item with a problem. Fails when there is no definitions folder.
 bool files_read(const char *folder, DefinitionFiles *files, Arena *arena, Error *err);
 
 // Appends a file; its strings are borrowed.

@@ -14,14 +14,26 @@ typedef struct {
   Slice sources;   // msgpack map: path → text, every file that was loaded
   Slice problems;  // msgpack list of { where, message, excerpt }: every mistake, sorted by place
   size_t problem_count;
+  // msgpack list of { name, at = "file:line", doc?, view, given = [ row ], at_time?,
+  //   expect = [ row ], tolerance? }, sorted by name. A row is a map of values: nil, bool, integer,
+  //   float, str, bin, or an array of them. at_time is text or microseconds.
+  Slice tests;
+  // msgpack list of sources, as the catalog has them: their schemas are needed for the types of
+  // inputs (host_resolve); until then the catalog is not complete. Empty when there are none.
+  Slice wanted;
 } HostDefinitions;
 
-// Loads definitions/**/*.lua of the project in `folder`. False only when that itself was
-// impossible; mistakes in the definitions are problems.
+// Loads definitions/**/*.lua of the project in `folder`, and the files of lib/**/*.lua that they
+// require. False only when that itself was impossible; mistakes in the definitions are problems.
 bool host_load(const char *folder, HostDefinitions *out, Arena *arena, Error *err);
 
 // The same from stored source text (a HostDefinitions.sources map).
 bool host_load_sources(Slice sources, HostDefinitions *out, Arena *arena, Error *err);
+
+// Completes a catalog with the types of inputs. `schemas` is a msgpack map: name of a wanted source
+// → { typed = bool, columns = [ { name, type?, type_text } ] } or { error = text }. The catalog and
+// the problems of *definitions are replaced.
+bool host_resolve(HostDefinitions *definitions, Slice schemas, Arena *arena, Error *err);
 
 typedef struct {
   Slice catalog;  // msgpack: the declared catalog with ids and slots given out, ready to store

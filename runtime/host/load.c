@@ -177,6 +177,8 @@ static int load_protected(lua_State *L)
   load->out->catalog = take_field(L, "catalog", load->arena);
   load->out->sources = take_field(L, "sources", load->arena);
   load->out->problems = take_field(L, "problems", load->arena);
+  load->out->tests = take_field(L, "tests", load->arena);
+  load->out->wanted = take_field(L, "wanted", load->arena);
   lua_getfield(L, -1, "count");
   load->out->problem_count = (size_t)lua_tointeger(L, -1);
   return 0;

@@ -1,5 +1,6 @@
-// Comparing what is applied with what is declared. The rules are in lua/tidemark/plan.lua; both
-// sides are data of ours by now, so a bounded state is only a precaution.
+// Completing what is declared, and comparing it with what is applied. The rules are in
+// lua/tidemark/inputs.lua and plan.lua; all of it is data of ours by now, so a bounded state is
+// only a precaution.
 
 #include "host/host.h"
 #include "host/state.h"
@@ -7,14 +8,21 @@
 enum { MEMORY = 512 << 20, CPU_SECONDS = 120 };  // bytes; seconds
 #define INSTRUCTIONS INT64_C(10000000000)
 
+enum { ARGUMENTS_MAX = 3 };
+
+// A function of our Lua library over msgpack: texts in, a table of texts and numbers out.
 typedef struct {
-  Slice current;
-  Slice declared;
-  HostPlan *out;
+  const char *module;
+  const char *function;
+  Slice arguments[ARGUMENTS_MAX];
+  int argument_count;
+  void (*take)(lua_State *L, void *out, Arena *arena);  // of the table on top of the stack
+  void *out;
   Arena *arena;
+  const char *purpose;  // "cannot …", for messages
   Error *err;
   bool ok;
-} Plan;
+} Work;
 
 static Slice take_field(lua_State *L, const char *name, Arena *arena)
 {
@@ -34,46 +42,96 @@ static size_t take_count(lua_State *L, const char *name)
   return count;
 }
 
-static int plan_protected(lua_State *L)
+static int work_protected(lua_State *L)
 {
-  Plan *plan = lua_touserdata(L, 1);
+  Work *work = lua_touserdata(L, 1);
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "tidemark.plan");
+  lua_pushstring(L, work->module);
   lua_call(L, 1, 1);
-  lua_getfield(L, -1, "encoded");
-  lua_pushlstring(L, plan->current.size ? plan->current.data : "", plan->current.size);
-  lua_pushlstring(L, plan->declared.size ? plan->declared.data : "", plan->declared.size);
-  lua_call(L, 2, 1);
-  plan->out->catalog = take_field(L, "catalog", plan->arena);
-  plan->out->changes = take_field(L, "changes", plan->arena);
-  plan->out->dropped = take_field(L, "dropped", plan->arena);
-  plan->out->change_count = take_count(L, "change_count");
-  plan->out->incompatible_count = take_count(L, "incompatible_count");
+  lua_getfield(L, -1, work->function);
+  for (int i = 0; i < work->argument_count; i++) {
+    Slice argument = work->arguments[i];
+    lua_pushlstring(L, argument.size ? argument.data : "", argument.size);
+  }
+  lua_call(L, work->argument_count, 1);
+  work->take(L, work->out, work->arena);
   return 0;
 }
 
-static void plan_in_state(void *context)
+static void work_in_state(void *context)
 {
-  Plan *plan = context;
+  Work *work = context;
   StateLimits limits = {.memory_limit = MEMORY};
-  lua_State *L = state_new_limited(&limits, plan->err);
+  lua_State *L = state_new_limited(&limits, work->err);
   if (!L) {
-    plan->ok = false;
+    work->ok = false;
     return;
   }
   state_start_limits(&limits, INSTRUCTIONS, CPU_SECONDS);
-  if (lua_cpcall(L, plan_protected, plan)) {
+  if (lua_cpcall(L, work_protected, work)) {
     const char *message = lua_tostring(L, -1);
-    plan->ok = error_set(plan->err, limits.reached ? ERR_LIMIT : ERR_INTERNAL,
-                         "cannot compare the definitions: %s", message ? message : "no message");
+    work->ok = error_set(work->err, limits.reached ? ERR_LIMIT : ERR_INTERNAL, "cannot %s: %s",
+                         work->purpose, message ? message : "no message");
   }
   state_stop_limits(&limits);
   lua_close(L);
 }
 
+static bool run_work(Work *work)
+{
+  work->ok = true;
+  return state_run_deep(work_in_state, work, work->err) && work->ok;
+}
+
+static void take_plan(lua_State *L, void *out, Arena *arena)
+{
+  *(HostPlan *)out = (HostPlan){
+      .catalog = take_field(L, "catalog", arena),
+      .changes = take_field(L, "changes", arena),
+      .dropped = take_field(L, "dropped", arena),
+      .change_count = take_count(L, "change_count"),
+      .incompatible_count = take_count(L, "incompatible_count"),
+  };
+}
+
 bool host_plan(Slice current, Slice declared, HostPlan *out, Arena *arena, Error *err)
 {
   *out = (HostPlan){0};
-  Plan plan = {current, declared, out, arena, err, true};
-  return state_run_deep(plan_in_state, &plan, err) && plan.ok;
+  Work work = {
+      .module = "tidemark.plan",
+      .function = "encoded",
+      .arguments = {current, declared},
+      .argument_count = 2,
+      .take = take_plan,
+      .out = out,
+      .arena = arena,
+      .purpose = "compare the definitions",
+      .err = err,
+  };
+  return run_work(&work);
+}
+
+static void take_resolved(lua_State *L, void *out, Arena *arena)
+{
+  HostDefinitions *definitions = out;
+  definitions->catalog = take_field(L, "catalog", arena);
+  definitions->problems = take_field(L, "problems", arena);
+  definitions->problem_count = take_count(L, "count");
+  definitions->wanted = (Slice){0};
+}
+
+bool host_resolve(HostDefinitions *definitions, Slice schemas, Arena *arena, Error *err)
+{
+  Work work = {
+      .module = "tidemark.inputs",
+      .function = "encoded",
+      .arguments = {definitions->catalog, definitions->sources, schemas},
+      .argument_count = 3,
+      .take = take_resolved,
+      .out = definitions,
+      .arena = arena,
+      .purpose = "find the types of inputs",
+      .err = err,
+  };
+  return run_work(&work);
 }

@@ -102,11 +102,13 @@ static uint64_t cpu_now_ns(void)
 
 bool state_find_place(lua_State *L, char *file, size_t size, int *line)
 {
-  static const char PREFIX[] = "@definitions/";
+  static const char DEFINITIONS[] = "@definitions/";
+  static const char LIBRARY[] = "@lib/";
   lua_Debug frame;
   for (int level = 0; lua_getstack(L, level, &frame); level++) {
     if (lua_getinfo(L, "Sl", &frame) && frame.currentline > 0
-        && strncmp(frame.source, PREFIX, sizeof(PREFIX) - 1) == 0) {
+        && (strncmp(frame.source, DEFINITIONS, sizeof(DEFINITIONS) - 1) == 0
+            || strncmp(frame.source, LIBRARY, sizeof(LIBRARY) - 1) == 0)) {
       snprintf(file, size, "%s", frame.source + 1);
       *line = frame.currentline;
       return true;

@@ -34,8 +34,8 @@ lua_State *state_new_limited(StateLimits *limits, Error *err);
 void state_start_limits(StateLimits *limits, int64_t instructions, uint64_t cpu_seconds);
 void state_stop_limits(StateLimits *limits);
 
-// Finds the innermost frame that runs a definition file ("@definitions/…"). False when there is
-// none. Neither allocates nor raises, so that it works when memory is gone.
+// Finds the innermost frame that runs a file of the project ("@definitions/…", "@lib/…"). False
+// when there is none. Neither allocates nor raises, so that it works when memory is gone.
 bool state_find_place(lua_State *L, char *file, size_t size, int *line);
 
 // Runs `function` on a thread whose stack is deep enough that LuaJIT's own limits end every

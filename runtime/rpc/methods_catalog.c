@@ -10,7 +10,7 @@
 
 enum { PROTOCOL = 1, QUOTED = 64 };
 
-typedef enum { KIND_ENTITY, KIND_SOURCE, KIND_VIEW, KIND_SERVICE, KIND_COUNT } Kind;
+typedef enum { KIND_ENTITY, KIND_SOURCE, KIND_VIEW, KIND_ON_DEMAND, KIND_SERVICE, KIND_COUNT } Kind;
 
 static const struct {
   const char *one;
@@ -19,6 +19,7 @@ static const struct {
     [KIND_ENTITY] = {"entity", "entities"},
     [KIND_SOURCE] = {"source", "sources"},
     [KIND_VIEW] = {"feature_view", "feature_views"},
+    [KIND_ON_DEMAND] = {"on_demand_feature_view", "on_demand_feature_views"},
     [KIND_SERVICE] = {"feature_service", "feature_services"},
 };
 
@@ -182,6 +183,21 @@ static void pack_span(PackMap *map, const char *key, const char *text_key, int64
   pack_text(map, text_key, microseconds ? text : NULL);
 }
 
+// A filter or transform: where it is, nil where there is none; and the fields of its row.
+static void pack_function(PackMap *map, const char *key, const char *inputs_key,
+                          const Function *function, bool detailed)
+{
+  pack_text(map, key, function->at);
+  if (detailed && function->at) {
+    pack_fields(map, inputs_key, function->inputs, function->input_count, true);
+  }
+}
+
+static const char *print_on_error(const Function *transform)
+{
+  return !transform->at ? NULL : transform->null_on_error ? "null" : "error";
+}
+
 static void pack_view(PackMap *map, const View *view, bool detailed)
 {
   pack_key(map, "entities");
@@ -193,9 +209,12 @@ static void pack_view(PackMap *map, const View *view, bool detailed)
   pack_text(map, "source", view->source->declared.name);
   pack_span(map, "ttl", "ttl_text", view->ttl);
   pack_fields(map, "features", view->features, view->feature_count, detailed);
+  pack_function(map, "filter", "filter_inputs", &view->filter, detailed);
+  pack_function(map, "transform", "transform_inputs", &view->transform, detailed);
   if (!detailed) {
     return;
   }
+  pack_text(map, "on_error", print_on_error(&view->transform));
   pack_count(map, "id", view->id);
   pack_text(map, "bound", view->strict ? "<" : "<=");
   pack_flag(map, "as_known", view->as_known);
@@ -205,52 +224,122 @@ static void pack_view(PackMap *map, const View *view, bool detailed)
 // A reference as people write it: `view:feature` or `view@role:feature`.
 static void pack_reference(Buf *out, const Reference *reference, Arena *arena)
 {
-  pack_string(out,
-              arena_print(arena, "%s%s%s:%s", reference->view->declared.name,
-                          *reference->role ? "@" : "", reference->role, reference->feature->name));
+  const char *view =
+      reference->view ? reference->view->declared.name : reference->on_demand->declared.name;
+  pack_string(out, arena_print(arena, "%s%s%s:%s", view, *reference->role ? "@" : "",
+                               reference->role, reference->feature->name));
 }
 
-// Adds a column unless it is there. A service needs few, so looking through them is cheap.
-static size_t add_column(Field *columns, size_t count, Field column)
+static void pack_references(PackMap *map, const char *key, const Reference *references,
+                            size_t count, Arena *arena)
 {
+  pack_key(map, key);
+  pack_array(map->out, count);
   for (size_t i = 0; i < count; i++) {
-    if (strcmp(columns[i].name, column.name) == 0) {
-      return count;
-    }
+    pack_reference(map->out, &references[i], arena);
   }
-  columns[count] = column;
-  return count + 1;
 }
 
-// The entity columns that a request for this service has to send, with their types.
-static void pack_needed_keys(PackMap *map, const Service *service, Arena *arena)
+// What a request has to send: columns of its entities, and what on-demand views are computed from.
+typedef struct {
+  const RoleKey *roles;
+  size_t role_count;
+  Field *columns;
+  size_t count;
+  size_t capacity;
+  const OnDemand **seen;  // on-demand views that were looked at
+  size_t seen_count;
+  bool request;  // collect the fields of the request, not the keys
+  Arena *arena;
+} Needed;
+
+// Adds a column unless it is there. A request needs few, so looking through them is cheap.
+static void add_column(Needed *needed, const char *name, Type type)
 {
-  size_t most = 0;
-  for (size_t i = 0; i < service->feature_count; i++) {
-    most += service->features[i].view->key_count;
-  }
-  Field *columns = arena_zalloc(arena, most + 1, sizeof(*columns));
-  size_t count = 0;
-  for (size_t i = 0; i < service->feature_count; i++) {
-    const Reference *reference = &service->features[i];
-    for (size_t k = 0; k < reference->view->key_count; k++) {
-      const Field *key = &reference->view->keys[k];
-      const char *name =
-          naming_key_column(reference, key->name, service->roles, service->role_count);
-      count = add_column(columns, count, (Field){.name = name, .type = key->type});
+  for (size_t i = 0; i < needed->count; i++) {
+    if (strcmp(needed->columns[i].name, name) == 0) {
+      return;
     }
   }
-  pack_fields(map, "keys", columns, count, false);
+  if (needed->count == needed->capacity) {
+    needed->capacity = 2 * needed->capacity + 16;
+    Field *columns = arena_zalloc(needed->arena, needed->capacity, sizeof(*columns));
+    if (needed->count) {
+      memcpy(columns, needed->columns, needed->count * sizeof(*columns));
+    }
+    needed->columns = columns;
+  }
+  needed->columns[needed->count++] = (Field){.name = name, .type = type};
 }
 
-static void pack_service(PackMap *map, const Service *service, Arena *arena)
+static void add_needed(Needed *needed, const Reference *reference);
+
+static void add_on_demand(Needed *needed, const OnDemand *view)
 {
-  pack_key(map, "features");
-  pack_array(map->out, service->feature_count);
-  for (size_t i = 0; i < service->feature_count; i++) {
-    pack_reference(map->out, &service->features[i], arena);
+  for (size_t i = 0; i < needed->seen_count; i++) {
+    if (needed->seen[i] == view) {
+      return;
+    }
   }
-  pack_needed_keys(map, service, arena);
+  needed->seen[needed->seen_count++] = view;
+  for (size_t i = 0; i < view->reference_count; i++) {
+    add_needed(needed, &view->references[i]);
+  }
+  const Function *transform = &view->transform;
+  for (size_t i = view->reference_count; needed->request && i < transform->input_count; i++) {
+    add_column(needed, transform->inputs[i].name, transform->inputs[i].type);
+  }
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): on-demand views need views of lower levels, 100 at most
+static void add_needed(Needed *needed, const Reference *reference)
+{
+  if (reference->on_demand) {
+    add_on_demand(needed, reference->on_demand);
+    return;
+  }
+  for (size_t k = 0; !needed->request && k < reference->view->key_count; k++) {
+    const Field *key = &reference->view->keys[k];
+    const char *name = naming_key_column(reference, key->name, needed->roles, needed->role_count);
+    add_column(needed, name, key->type);
+  }
+}
+
+// The entity columns or the request fields that a request for these features has to send, with
+// their types.
+static void pack_needed(PackMap *map, const char *key, Needed needed, const Catalog *catalog,
+                        const Reference *features, size_t count)
+{
+  needed.seen = arena_zalloc(needed.arena, catalog->on_demand_count, sizeof(*needed.seen));
+  for (size_t i = 0; i < count; i++) {
+    add_needed(&needed, &features[i]);
+  }
+  pack_fields(map, key, needed.columns, needed.count, false);
+}
+
+static void pack_on_demand(PackMap *map, const Catalog *catalog, const OnDemand *view,
+                           bool detailed, Arena *arena)
+{
+  pack_references(map, "inputs", view->references, view->reference_count, arena);
+  size_t requested = view->transform.input_count - view->reference_count;
+  pack_fields(map, "request", view->transform.inputs + view->reference_count, requested, detailed);
+  pack_needed(map, "keys", (Needed){.arena = arena}, catalog, view->references,
+              view->reference_count);
+  pack_fields(map, "features", view->features, view->feature_count, detailed);
+  pack_function(map, "transform", "transform_inputs", &view->transform, detailed);
+  if (detailed) {
+    pack_text(map, "on_error", print_on_error(&view->transform));
+    pack_count(map, "level", view->level);
+  }
+}
+
+static void pack_service(PackMap *map, const Catalog *catalog, const Service *service, Arena *arena)
+{
+  pack_references(map, "features", service->features, service->feature_count, arena);
+  Needed needed = {.roles = service->roles, .role_count = service->role_count, .arena = arena};
+  pack_needed(map, "keys", needed, catalog, service->features, service->feature_count);
+  needed.request = true;
+  pack_needed(map, "request", needed, catalog, service->features, service->feature_count);
   pack_key(map, "roles");
   pack_array(map->out, service->role_count);
   for (size_t i = 0; i < service->role_count; i++) {
@@ -273,6 +362,8 @@ static size_t kind_count(const Catalog *catalog, Kind kind)
     return catalog->source_count;
   case KIND_VIEW:
     return catalog->view_count;
+  case KIND_ON_DEMAND:
+    return catalog->on_demand_count;
   default:
     return catalog->service_count;
   }
@@ -287,6 +378,8 @@ static const Declared *kind_item(const Catalog *catalog, Kind kind, size_t index
     return &catalog->sources[index].declared;
   case KIND_VIEW:
     return &catalog->views[index].declared;
+  case KIND_ON_DEMAND:
+    return &catalog->on_demands[index].declared;
   default:
     return &catalog->services[index].declared;
   }
@@ -308,8 +401,11 @@ static void pack_item(PackMap *map, const Catalog *catalog, Kind kind, size_t in
   case KIND_VIEW:
     pack_view(map, &catalog->views[index], detailed);
     break;
+  case KIND_ON_DEMAND:
+    pack_on_demand(map, catalog, &catalog->on_demands[index], detailed, arena);
+    break;
   default:
-    pack_service(map, &catalog->services[index], arena);
+    pack_service(map, catalog, &catalog->services[index], arena);
   }
 }
 
@@ -389,7 +485,7 @@ static bool ambiguous(const DescribeParams *wanted, Error *err)
   int size = wanted->name.size < QUOTED ? (int)wanted->name.size : QUOTED;
   error_set(err, ERR_INVALID,
             "\"%.*s\" is the name of several things: say which with kind, one of entity, source, "
-            "feature_view, feature_service",
+            "feature_view, on_demand_feature_view, feature_service",
             size, wanted->name.data);
   return error_at(err, "kind");
 }

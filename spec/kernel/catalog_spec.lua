@@ -21,6 +21,12 @@ typedef struct {
   size_t key_column_count;
 } Source;
 typedef struct {
+  const char *at, *code;
+  const Field *inputs;
+  size_t input_count;
+  bool null_on_error;
+} Function;
+typedef struct {
   Declared declared;
   uint16_t id;
   const Entity *const *entities;
@@ -33,8 +39,24 @@ typedef struct {
   uint32_t slot_count;
   int64_t ttl, delay;
   bool strict, as_known, online;
+  Function filter, transform;
 } View;
-typedef struct { const View *view; const char *role; const Field *feature; } Reference;
+typedef struct OnDemand OnDemand;
+typedef struct {
+  const View *view;
+  const OnDemand *on_demand;
+  const char *role;
+  const Field *feature;
+} Reference;
+struct OnDemand {
+  Declared declared;
+  Function transform;
+  const Reference *references;
+  size_t reference_count;
+  const Field *features;
+  size_t feature_count;
+  uint32_t level;
+};
 typedef struct { const char *role, *key, *column; } RoleKey;
 typedef struct {
   Declared declared;
@@ -53,6 +75,9 @@ typedef struct {
   size_t view_count;
   const Service *services;
   size_t service_count;
+  const OnDemand *on_demands;
+  size_t on_demand_count;
+  Slice texts;
 } Catalog;
 typedef struct { Reference *items; size_t count, capacity; } ReferenceList;
 Catalog *tidemark_catalog_decode(const char *data, size_t size, uint64_t generation, char *message);
@@ -62,6 +87,8 @@ const View *tidemark_catalog_view(const Catalog *catalog, const char *name);
 const Entity *tidemark_catalog_entity(const Catalog *catalog, const char *name);
 const Source *tidemark_catalog_source(const Catalog *catalog, const char *name);
 const Service *tidemark_catalog_service(const Catalog *catalog, const char *name);
+const OnDemand *tidemark_catalog_on_demand(const Catalog *catalog, const char *name);
+void tidemark_catalog_set_texts(Catalog *catalog, const char *data, size_t size);
 const char *tidemark_catalog_suggest(const char *name, size_t size, const char *const *known,
                                      size_t count);
 bool tidemark_catalog_reference(const Catalog *catalog, const char *text, size_t size,
@@ -136,7 +163,8 @@ local function references(catalog, written)
   local found = {}
   for i = 0, tonumber(list.count) - 1 do
     local item = list.items[i]
-    found[i + 1] = ('%s@%s:%s'):format(text(item.view.declared.name), text(item.role),
+    local view = item.view ~= nil and item.view or item.on_demand
+    found[i + 1] = ('%s@%s:%s'):format(text(view.declared.name), text(item.role),
       text(item.feature.name))
   end
   return found

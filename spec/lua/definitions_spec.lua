@@ -78,6 +78,7 @@ describe('a definition', function()
           { name = 'place', type = 'vector(3)', column = 'place' },
         },
       } },
+      on_demand = {},
       services = { {
         name = 'ranking', at = 'definitions/a.lua:11',
         features = {
@@ -149,10 +150,9 @@ describe('a mistake in a definition', function()
   local MISTAKES = {
     ['an unknown field'] = { view "features = { bool 'x' }, sorce = 'stats'",
       '3:28: feature_view "v": unknown field "sorce", did you mean "source"?' },
-    ['a field of a later kind of view'] = {
-      view "features = { bool 'x' }, transform = function(row) return row, 1 end",
-      '3:28: feature_view "v": unknown field "transform": the features of a feature_view are '
-        .. 'columns of its source; compute new ones in the sql of the source' },
+    ['a field of another kind of view'] = {
+      view "features = { bool 'x' }, schema = {}",
+      '3:28: feature_view "v": unknown field "schema": write `features = { … }`' },
     ['a missing field'] = { "feature_view 'v' { entity = 'driver', features = { bool 'x' } }",
       '1:14: feature_view "v": field "source" is missing: the source its rows are read from' },
     ['a wrong type of value'] = { view "features = { bool 'x' }, ttl = 30",

@@ -86,7 +86,7 @@ local HOSTILE = {
   { 'error({})', 'error({})', 1, 'a value of type table' },
   { 'os', 'os.exit(1)', 1, 'unknown word "os"' },
   { 'io', 'io.open("/etc/passwd")', 1, 'unknown word "io"' },
-  { 'ffi', 'require("ffi").C.abort()', 1, 'unknown word "require"' },
+  { 'ffi', 'require("ffi").C.abort()', 1, '"ffi" is not in lib/' },
   { 'load', 'load("x")', 1, 'unknown word "load"' },
   { 'debug', 'debug.getregistry()', 1, 'unknown word "debug"' },
   { 'setfenv', 'setfenv(1, {})', 1, 'unknown word "setfenv"' },

@@ -6,7 +6,7 @@ error('annotations are for editors; they cannot be loaded')
 ---@alias tidemark.TypeName 'bool'|'int32'|'int64'|'float32'|'float64'|'string'|'bytes'|'timestamp'|string
 ---@alias tidemark.KeyTypeName 'bool'|'int32'|'int64'|'string'|'bytes'|'timestamp'
 
---- A key or feature; braces behind it say more.
+--- A key, feature, input or request field; braces behind it say more.
 ---@class tidemark.Element
 ---@overload fun(spec: tidemark.ElementSpec): tidemark.Element
 
@@ -77,6 +77,26 @@ function vector(length) end
 ---@field doc? string # What it is, for the catalogue and for colleagues.
 ---@field tags? table<string, string> # Free labels; nothing depends on them.
 
+--- One value that the function returns.
+---@class (exact) tidemark.ComputedFeature
+---@field name string # Its name, and that of the field of the returned table.
+---@field type tidemark.TypeName|tidemark.Type # One of the types below.
+---@field doc? string # What it is, for the catalogue and for colleagues.
+---@field tags? table<string, string> # Free labels; nothing depends on them.
+
+--- One field of the row that a function gets.
+---@class (exact) tidemark.Input
+---@field name string # The name of the field: `row.amount`.
+---@field type tidemark.TypeName|tidemark.Type # One of the types below.
+---@field column? string # The column of the source, where it has another name than the field.
+---@field doc? string # What it is, for the catalogue and for colleagues.
+
+--- One value that a request brings along, or that a column of the spine holds.
+---@class (exact) tidemark.RequestField
+---@field name string # Its name: of the field of the row, in requests, and of the column of a spine.
+---@field type tidemark.TypeName|tidemark.Type # One of the types below.
+---@field doc? string # What it is, for the catalogue and for colleagues.
+
 --- A thing that features describe, such as a driver, and the keys that identify it.
 ---@class (exact) tidemark.Entity
 ---@field keys (tidemark.Element|tidemark.Key)[] # The columns that identify one entity, in order.
@@ -105,11 +125,15 @@ function entity(name) end
 ---@return fun(spec: tidemark.Source)
 function source(name) end
 
---- Features of an entity that are read from a source.
+--- Features of an entity: columns of a source, or what a function makes of them.
 ---@class (exact) tidemark.FeatureView
 ---@field entity string|string[] # The entity its rows are keyed by; a list where it takes several together.
 ---@field source string # The source its rows are read from.
 ---@field features (tidemark.Element|tidemark.Feature)[] # What it yields, in order.
+---@field transform? fun(row: table<string, any>): table<string, any> # Makes the features of a row: gets the row, returns a table with a field per feature. Without it they are columns of the source.
+---@field filter? fun(row: table<string, any>): boolean # Whether a row counts: those it does not return true for are as if they were not there. Rows that delete their entity always count.
+---@field inputs? (tidemark.Element|tidemark.Input)[] # The fields of the row that the functions get. Without it: the columns they use, as the source has them.
+---@field on_error? 'error'|'null' # What becomes of a row that the transform fails on: the job ends with the error (`error`, the default), or its features are null with status ERROR and counted (`null`). A filter that fails always ends the job.
 ---@field ttl? string # How long a row stays valid after its event time. Without it: for ever.
 ---@field bound? '<='|'<' # Whether a row counts at its own event time (`<=`) or only after it (`<`). Default: <=.
 ---@field as_known? boolean # Ignore rows that were created after the time that is asked about. Default: false.
@@ -118,14 +142,29 @@ function source(name) end
 ---@field doc? string # What it is, for the catalogue and for colleagues.
 ---@field tags? table<string, string> # Free labels; nothing depends on them.
 
---- Features of an entity that are read from a source.
+--- Features of an entity: columns of a source, or what a function makes of them.
 ---@param name string
 ---@return fun(spec: tidemark.FeatureView)
 function feature_view(name) end
 
+--- Features that are computed when they are asked for, at serving and in training sets alike, from features of other views and from what the request brings along.
+---@class (exact) tidemark.OnDemandFeatureView
+---@field inputs? string[] # Features of other views: `view:feature`, or `view:*` for all. The row has them under their short names where these are unique, `view__feature` otherwise. Either this or `request`, or both.
+---@field request? (tidemark.Element|tidemark.RequestField)[] # What every request has to bring along; in training sets, columns of the spine.
+---@field features (tidemark.Element|tidemark.ComputedFeature)[] # What it yields, in order.
+---@field transform fun(row: table<string, any>): table<string, any> # Gets the row of inputs and request, returns a table with a field per feature.
+---@field on_error? 'error'|'null' # What becomes of a row that the transform fails on: the request or job ends with the error (`error`, the default), or its features are null with status ERROR and counted (`null`).
+---@field doc? string # What it is, for the catalogue and for colleagues.
+---@field tags? table<string, string> # Free labels; nothing depends on them.
+
+--- Features that are computed when they are asked for, at serving and in training sets alike, from features of other views and from what the request brings along.
+---@param name string
+---@return fun(spec: tidemark.OnDemandFeatureView)
+function on_demand_feature_view(name) end
+
 --- The features that one model asks for, under one name.
 ---@class (exact) tidemark.FeatureService
----@field features string[] # References: `view:feature`, `view:*` for all of a view, `view@role:feature` for a view that is joined once more under other key columns.
+---@field features string[] # References: `view:feature`, `view:*` for all of a view, `view@role:feature` for a view that is joined once more under other key columns. Views of both kinds; an on-demand one has no roles.
 ---@field roles? table<string, table<string, string>> # For each role the columns that take the place of the keys. The name of a view renames the keys of the view itself.
 ---@field doc? string # What it is, for the catalogue and for colleagues.
 ---@field tags? table<string, string> # Free labels; nothing depends on them.
@@ -134,3 +173,21 @@ function feature_view(name) end
 ---@param name string
 ---@return fun(spec: tidemark.FeatureService)
 function feature_service(name) end
+
+--- An example of what a view makes of some rows, checked by `tidemark test`. It is not part of what is applied.
+---@class (exact) tidemark.Test
+---@field view string # The feature_view or on_demand_feature_view it is about.
+---@field given table<string, any>|table<string, any>[] # A row, or a list of rows: of the source, or of inputs and request. `null` is a value that is not there.
+---@field at? string|integer # Of a feature_view: ask for the features as of that time, as a training set does. Without it: what becomes of each given row, in order.
+---@field expect table<string, any>|table<string, any>[] # A row, or a list of rows. Only the fields named here are compared; `null` expects that there is no value.
+---@field tolerance? number # How far a number may be from the expected one. Without it: not at all.
+---@field doc? string # What it is, for the catalogue and for colleagues.
+
+--- An example of what a view makes of some rows, checked by `tidemark test`. It is not part of what is applied.
+---@param name string
+---@return fun(spec: tidemark.Test)
+function test(name) end
+
+--- Stands for a value that is not there, in the rows of a test.
+---@type any
+null = nil
