@@ -59,6 +59,24 @@ bool clock_from_unit(int64_t value, TimeUnit unit, Time *time, Error *err)
   return true;
 }
 
+int64_t clock_to_unit(Time time, TimeUnit unit)
+{
+  int64_t result;
+  switch (unit) {
+  case UNIT_S:
+    return floor_div(time, US_PER_S);
+  case UNIT_MS:
+    return floor_div(time, US_PER_MS);
+  case UNIT_NS:
+    if (__builtin_mul_overflow(time, 1000, &result)) {
+      return time < 0 ? INT64_MIN : INT64_MAX;
+    }
+    return result;
+  default:
+    return time;
+  }
+}
+
 // Days since 1970-01-01 of a proleptic Gregorian date (Hinnant, days_from_civil).
 static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
 {

@@ -27,6 +27,8 @@ bool clock_parse(Slice text, Time *time, Error *err);
 // An integer count of `unit` as microseconds; nanoseconds are floored. Fails where int64 cannot
 // hold the result or `unit` is UNIT_NONE.
 bool clock_from_unit(int64_t value, TimeUnit unit, Time *time, Error *err);
+// The other way: floored, and bounded where nanoseconds do not fit. Not for UNIT_NONE.
+int64_t clock_to_unit(Time time, TimeUnit unit);
 
 // RFC 3339 with Z: no fraction when it is zero, six digits otherwise. Returns the length written;
 // `out` holds at least CLOCK_TEXT_SIZE bytes and is NUL-terminated.

@@ -17,11 +17,13 @@ typedef struct {
   Engine *files;  // reads the file; the session's own without a server
   PushColumn *columns;
   size_t column_count;
+  bool has_inputs;  // of functions
   TimeUnit unit;
   Table source;  // of the view
   uint64_t read;
   uint64_t written;
   uint64_t stale;
+  uint64_t filtered;
   uint64_t rejected;
   uint64_t noted;  // reasons that were told
 } Pushing;
@@ -78,27 +80,68 @@ static void add_times(Pushing *it, MpReader source)
   it->source.sql = text_of(it, source, "sql");
 }
 
-// What the file has to have: the fields of the view, under the names that its source has.
-static bool find_columns(Pushing *it, Error *err)
+static bool has_column(const Pushing *it, const char *column)
+{
+  for (size_t i = 0; i < it->column_count; i++) {
+    if (strcmp(it->columns[i].column, column) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Inputs of a function, under their columns' names, unless they are there for another reason.
+static bool add_inputs(Pushing *it, MpReader inputs, uint32_t count, Error *err)
+{
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader field = result_reader(result_take(&inputs));
+    const char *column = text_of(it, field, "column");
+    Type type;
+    if (!type_parse(result_text(field, "type"), &type, err)) {
+      return false;
+    }
+    if (!has_column(it, column)) {
+      add_column(it, column, column, type, true);
+    }
+  }
+  it->has_inputs = true;
+  return true;
+}
+
+// What the file has to have: what rows of the view give, under the names that its source has.
+static bool add_columns(Pushing *it, MpReader view, MpReader source, Error *err)
 {
   enum { TIMES = 3 };
+  MpReader keys;
+  MpReader features;
+  MpReader filter;
+  MpReader transform;
+  uint32_t key_count = result_list(view, "keys", &keys);
+  uint32_t feature_count = result_list(view, "features", &features);
+  uint32_t filter_count = result_list(view, "filter_inputs", &filter);
+  uint32_t transform_count = result_list(view, "transform_inputs", &transform);
+  size_t most = (size_t)key_count + feature_count + filter_count + transform_count + TIMES;
+  it->columns = arena_zalloc(it->args->arena, most, sizeof(*it->columns));
+  bool made = text_of(it, view, "transform") != NULL;
+  bool filtered = text_of(it, view, "filter") != NULL;
+  if (!add_fields(it, keys, key_count, true, err)
+      || (!made && !add_fields(it, features, feature_count, false, err))) {
+    return false;
+  }
+  add_times(it, source);
+  return (!filtered || add_inputs(it, filter, filter_count, err))
+         && (!made || add_inputs(it, transform, transform_count, err));
+}
+
+static bool find_columns(Pushing *it, Error *err)
+{
   Buf view_bytes = {0};
   Buf source_bytes = {0};
   MpReader view;
   MpReader source;
   bool good = describe(it, "feature_view", it->view, &view_bytes, &view, err)
-              && describe(it, "source", text_of(it, view, "source"), &source_bytes, &source, err);
-  if (good) {
-    MpReader keys;
-    MpReader features;
-    uint32_t key_count = result_list(view, "keys", &keys);
-    uint32_t feature_count = result_list(view, "features", &features);
-    it->columns = arena_zalloc(it->args->arena, (size_t)key_count + feature_count + TIMES,
-                               sizeof(*it->columns));
-    good = add_fields(it, keys, key_count, true, err)
-           && add_fields(it, features, feature_count, false, err);
-    add_times(it, source);
-  }
+              && describe(it, "source", text_of(it, view, "source"), &source_bytes, &source, err)
+              && add_columns(it, view, source, err);
   buf_deinit(&view_bytes);
   buf_deinit(&source_bytes);
   return good;
@@ -146,6 +189,7 @@ static bool push_rows(Pushing *it, const PushPart *part, Error *err)
   if (good) {
     it->written += (uint64_t)result_int(answer, "written");
     it->stale += (uint64_t)result_int(answer, "stale");
+    it->filtered += (uint64_t)result_int(answer, "filtered");
     note_rejections(it, part, answer);
   }
   params_deinit(&params);
@@ -160,6 +204,7 @@ static bool push_file(Pushing *it, Error *err)
       .view = it->view,
       .columns = it->columns,
       .column_count = it->column_count,
+      .has_inputs = it->has_inputs,
       .unit = it->unit,
       .source = it->source,
       .bad = {.take = note_bad_value, .context = it},
@@ -185,7 +230,7 @@ static void print_counts(const Pushing *it)
   Buf record = {0};
   Buf out = {0};
   msgpack_packer packer = mp_packer(&record);
-  msgpack_pack_map(&packer, 5);
+  msgpack_pack_map(&packer, 6);
   mp_put_text(&packer, "view");
   mp_put_text(&packer, it->view);
   const struct {
@@ -194,6 +239,7 @@ static void print_counts(const Pushing *it)
   } counts[] = {{"read", it->read},
                 {"written", it->written},
                 {"stale", it->stale},
+                {"filtered", it->filtered},
                 {"rejected", it->rejected}};
   for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
     mp_put_text(&packer, counts[i].name);

@@ -359,11 +359,18 @@ Slice push_row_carried(Slice key)
                                   : (Slice){0};
 }
 
-// A time that functions see: what counts for the row, given or not.
-static void put_time(Encoder *it, Time time)
+// A time of the row as functions see it: what counts, given or not. Files may have integers, in the
+// source's unit. False for types that are no time.
+static bool put_time(Encoder *it, Type type, Time time)
 {
+  if (type.kind == TYPE_INT64 && it->view->source->time_unit != UNIT_NONE) {
+    time = clock_to_unit(time, it->view->source->time_unit);
+  } else if (type.kind != TYPE_TIMESTAMP) {
+    return false;
+  }
   Column column = {.type = {.kind = TYPE_TIMESTAMP}, .int64s = &time};
   row_put_value(&it->encoded, &column, 0);
+  return true;
 }
 
 static bool put_input(Encoder *it, uint32_t row, size_t input, RowRank rank)
@@ -371,13 +378,10 @@ static bool put_input(Encoder *it, uint32_t row, size_t input, RowRank rank)
   const Field *field = it->held->inputs[input].field;
   size_t place = it->inputs[input];
   MpReader reader = it->values[place];
-  bool is_time = field->type.kind == TYPE_TIMESTAMP;
-  if (is_time && place == it->times + FIELD_EVENT) {
-    put_time(it, rank.event_time);
-    return true;
-  }
-  if (is_time && place == it->times + FIELD_CREATED && rank.created_time != TIME_NULL) {
-    put_time(it, rank.created_time);
+  bool is_event = place == it->times + FIELD_EVENT;
+  bool is_created = place == it->times + FIELD_CREATED && rank.created_time != TIME_NULL;
+  if ((is_event && put_time(it, field->type, rank.event_time))
+      || (is_created && put_time(it, field->type, rank.created_time))) {
     return true;
   }
   if (!reader.at) {

@@ -109,7 +109,7 @@ static bool choose(PushFile *file, Duck *duck, const Table *table, ReaderColumn 
       || !check_columns(file, duck, there, there_count, err)) {
     return false;
   }
-  bool says_something = false;  // keys and times alone say nothing of the view
+  bool says_something = request->has_inputs;  // keys and times alone say nothing of the view
   for (size_t i = 0; i < request->column_count; i++) {
     const PushColumn *wanted = &request->columns[i];
     const TableColumn *column = find_column(there, there_count, wanted->column);

@@ -18,8 +18,9 @@ typedef struct {
   const char *view;  // for messages
   const PushColumn *columns;
   size_t column_count;
-  TimeUnit unit;  // of integers that stand for times
-  Table source;   // of the view: what else it has, a file may have too
+  bool has_inputs;  // columns are inputs of functions too: what is required says enough
+  TimeUnit unit;    // of integers that stand for times
+  Table source;     // of the view: what else it has, a file may have too
   // A value that is not of its type: the row is left out. False ends the reading.
   BadValues bad;
 } PushFileRequest;

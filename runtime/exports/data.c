@@ -47,6 +47,13 @@ EXPORT(bool tidemark_clock_from_unit(int64_t value, const char *unit, Time *time
   return report(clock_from_unit(value, parsed, time, &err), &err, message);
 }
 
+EXPORT(int64_t tidemark_clock_to_unit(Time time, const char *unit))
+{
+  TimeUnit parsed = UNIT_NONE;
+  clock_parse_unit(slice_text(unit), &parsed);
+  return clock_to_unit(time, parsed);
+}
+
 EXPORT(size_t tidemark_clock_print(Time time, char *out))
 {
   return clock_print(time, out);

@@ -148,7 +148,8 @@ describe('push', function()
       '2,,0.5', '' }, '\n'))
     local result = p:run('push', 'rates', file, '--format', 'csv')
     assert.equal(1, result.status)
-    assert.same({ { view = 'rates', read = '3', written = '1', stale = '0', rejected = '2' } },
+    assert.same({ { view = 'rates', read = '3', written = '1', stale = '0', filtered = '0',
+      rejected = '2' } },
       csv.parse(result.stdout))
     assert.equal(file .. ':row 2:driver_id: the key is null\n'
       .. file .. ':row 3:event_time: the event time is not given\n', result.stderr)
@@ -174,7 +175,8 @@ describe('push', function()
     local file = p.space:write('new.csv', table.concat(lines, '\n') .. '\n')
     local result = p:run('push', 'rates', file, '--format', 'csv')
     assert.equal(1, result.status)
-    assert.same({ view = 'rates', read = '2500', written = '2496', stale = '0', rejected = '4' },
+    assert.same({ view = 'rates', read = '2500', written = '2496', stale = '0', filtered = '0',
+      rejected = '4' },
       csv.parse(result.stdout)[1])
     local told = {}
     for line in result.stderr:gmatch('[^\n]+') do

@@ -5,6 +5,7 @@ local C = require 'spec.support.ffi'
 ffi.cdef [[
 bool tidemark_clock_parse(const char *text, size_t size, int64_t *time, char *message);
 bool tidemark_clock_from_unit(int64_t value, const char *unit, int64_t *time, char *message);
+int64_t tidemark_clock_to_unit(int64_t time, const char *unit);
 size_t tidemark_clock_print(int64_t time, char *out);
 bool tidemark_clock_parse_duration(const char *text, size_t size, int64_t *microseconds,
                                    char *message);
@@ -93,6 +94,14 @@ describe('clock', function()
       assert.equal(noon, parse(text), text)
     end
     assert.equal(noon - DAY / 2, parse('2021-04-12'))
+  end)
+
+  it('becomes an integer of a unit: floored, and bounded', function()
+    for unit, expected in pairs { s = -2, ms = -1001, us = -1000001, ns = -1000001000 } do
+      assert.equal(expected, tonumber(C.tidemark_clock_to_unit(-1000001, unit)))
+    end
+    assert.equal(MAX, C.tidemark_clock_to_unit(MAX / 2, 'ns'))
+    assert.equal(MIN - 1, C.tidemark_clock_to_unit(MIN / 2, 'ns'))
   end)
 
   it('floors digits beyond the microsecond, before 1970 too', function()
