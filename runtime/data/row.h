@@ -85,9 +85,9 @@ Slice row_span(const RowView *row, uint32_t first, uint32_t count, uint32_t *pre
 ValueStatus row_slot_status(const RowView *row, uint32_t slot);
 
 // Appends an encoded row. `columns[i]` is slot i at position `row`, or NULL for a slot that is not
-// given (nil). Values that failed (Column.errors) are nil and marked. `key` is empty unless the stored key is a digest. A deleted row has no features. The
-// event time is not null, and a row ends at 4 GiB: both are asserted, so callers check what they
-// read.
+// given (nil). Values that failed (Column.errors) are nil and marked. `key` is empty unless the
+// stored key is a digest. A deleted row has no features. The event time is not null, and a row ends
+// at 4 GiB: both are asserted, so callers check what they read.
 void row_encode(Buf *out, RowRank rank, bool deleted, const Column *const *columns, size_t count,
                 size_t row, Slice key);
 
@@ -108,6 +108,16 @@ static inline bool row_same_content(Slice a, Slice b)
   enum { ARRIVAL_AT = 24 };
   return a.size == b.size && memcmp(a.data, b.data, ARRIVAL_AT) == 0
          && memcmp(a.data + ROW_HEADER, b.data + ROW_HEADER, a.size - ROW_HEADER) == 0;
+}
+
+// The rank of an encoded row.
+static inline RowRank row_rank(Slice row)
+{
+  enum { RANK_AT = 8 };
+  RowRank rank;
+  _Static_assert(sizeof(rank) == 24, "a row has it as it is");
+  memcpy(&rank, row.data + RANK_AT, sizeof(rank));
+  return rank;
 }
 
 // Changes the arrival of an encoded row in place.

@@ -17,6 +17,8 @@
 #include "join/latest.h"
 #include "join/winners.h"
 
+enum { LOADER_SHARE = 2 };  // of a job's memory, one part in so many is for rows to be put
+
 typedef struct {
   Engine *engine;
   Db *db;
@@ -180,7 +182,7 @@ static bool load_row(ViewLoad *load, RowBuilder *builder, const ScanBlock *block
       cut ? slice_of(key.data + KEY_VIEW_SIZE, key.size - KEY_VIEW_SIZE) : slice_of(NULL, 0);
   buf_reset(&builder->row);
   row_encode(&builder->row, rank, deleted, builder->slots, view->slot_count, row, carried);
-  return loader_add(&load->loader, key, buf_slice(&builder->row), rank, err);
+  return loader_add(&load->loader, key, buf_slice(&builder->row), err);
 }
 
 typedef struct {
@@ -433,7 +435,7 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
                      .functions = &functions,
                      .bad = bad,
                      .lock = PTHREAD_MUTEX_INITIALIZER};
-    load.loader = (Loader){.db = load.db};
+    load.loader = (Loader){.db = load.db, .memory = engine_memory(engine) / LOADER_SHARE};
     result->views[i].view = arena_text(arena, slice_text(views[i]->declared.name));
     ok = load_view(&load, request, &result->views[i], err)
          || failed_after(result, result->views[i].view, err);

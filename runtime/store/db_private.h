@@ -42,6 +42,7 @@ struct DbWrite {
   Db *db;
   MDB_txn *txn;
   MDB_cursor *online;      // opened at first use
+  bool appending;          // the last online row put was behind all others
   const uint8_t *page;     // where the last value was written
   size_t dirty_pages;      // upper estimate
   VersionMarks *versions;  // touched so far (versions.h)

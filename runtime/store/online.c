@@ -76,6 +76,20 @@ static bool compare_stored(const Db *db, Slice key, bool cut, Slice stored, cons
   return true;
 }
 
+// Writes the row where the cursor stands.
+static int write_row(DbWrite *write, Slice key, Slice form, Slice row, unsigned flags)
+{
+  MDB_val at = db_value(form);
+  MDB_val value = {.mv_size = row.size};
+  int rc = mdb_cursor_put(write->online, &at, &value, flags | MDB_RESERVE);
+  if (rc == 0) {
+    memcpy(value.mv_data, row.data, row.size);
+    versions_touch(write, key);
+    db_count_pages(write, value.mv_data, row.size);
+  }
+  return rc;
+}
+
 static bool put(DbWrite *write, Slice key, const NewRow *row, OnlineOutcome *outcome, Error *err)
 {
   assert(key.size >= KEY_VIEW_SIZE && row->bytes.size >= ROW_HEADER);
@@ -86,15 +100,25 @@ static bool put(DbWrite *write, Slice key, const NewRow *row, OnlineOutcome *out
   if (!cursor || (cut && !check_carried_key(key, row->bytes, err))) {
     return false;
   }
+  *outcome = ONLINE_WRITTEN;
+  // Past the last key of all, MDB_APPEND fills pages to the end. After one such key mostly comes
+  // another, and LMDB says when it does not.
+  if (write->appending) {
+    int rc = write_row(write, key, form, row->bytes, MDB_APPEND);
+    if (rc != MDB_KEYEXIST) {
+      return rc ? db_fail(write->db, rc, "write a row", err) : true;
+    }
+    write->appending = false;
+  }
 
-  // One walk of the tree: the cursor stays on the page, where the put finds it again. Past the last
-  // key of all, MDB_APPEND fills pages to the end.
+  // One walk of the tree: the cursor stays on the page, where the put finds it again.
   MDB_val at = db_value(form);
   MDB_val value;
-  unsigned flags = MDB_RESERVE;
+  unsigned flags = 0;
   int rc = mdb_cursor_get(cursor, &at, &value, MDB_SET_RANGE);
   if (rc == MDB_NOTFOUND) {
-    flags |= MDB_APPEND;
+    flags = MDB_APPEND;
+    write->appending = true;
   } else if (rc) {
     return db_fail(write->db, rc, "look a row up", err);
   } else if (slice_equal(db_slice(at), form)) {
@@ -107,17 +131,8 @@ static bool put(DbWrite *write, Slice key, const NewRow *row, OnlineOutcome *out
       return true;
     }
   }
-  at = db_value(form);
-  value = (MDB_val){.mv_size = row->bytes.size};
-  rc = mdb_cursor_put(cursor, &at, &value, flags);
-  if (rc) {
-    return db_fail(write->db, rc, "write a row", err);
-  }
-  memcpy(value.mv_data, row->bytes.data, row->bytes.size);
-  versions_touch(write, key);
-  db_count_pages(write, value.mv_data, row->bytes.size);
-  *outcome = ONLINE_WRITTEN;
-  return true;
+  rc = write_row(write, key, form, row->bytes, flags);
+  return rc ? db_fail(write->db, rc, "write a row", err) : true;
 }
 
 bool online_put(DbWrite *write, Slice key, Slice row, RowRank rank, OnlineOutcome *outcome,
