@@ -16,11 +16,15 @@ enum {
   SETS_FIRST = 512,      // until it is known how large blocks are
   SAMPLE = 1024,         // blocks that tell
   BYTES_PER_SEEN = 256,  // of the area, for each key that is remembered as missed
+  BYTES_PER_TRACE = 64,  // of all bytes, for each place in the map that is remembered
   DISPLACED_SHARE = 8,   // too many, when this part of the new entries puts out another one
   LINE = 64,
-  FIRST_LINES = 3,      // of a block: enough for its header, its key and the row's own header
-  PREFETCH_LINES = 20,  // of a row; the processor follows by itself then
-  SPARED_MOST = 16,     // used blocks that one new block lets stay
+  PAGE = 4096,
+  FIRST_LINES = 3,       // of a block: enough for its header, its key and the row's own header
+  PREFETCH_LINES = 20,   // of a row; the processor follows by itself then
+  SPARED_MOST = 16,      // used blocks that one new block lets stay
+  THRIFT_WINDOW = 4096,  // entries wanted, after which it is looked at what entries are good for
+  THRIFT_MOST = 3,
   VIEWS = 1 << 16,
 };
 
@@ -75,6 +79,14 @@ struct RowCache {
 
   uint8_t *seen;  // by hash: a part of the hash of a key that was missed, 0 for none
   size_t seen_count;
+  uint32_t *traces;  // by hash: where the row of a key that was missed lies in the map
+  size_t trace_count;
+  const char *trace_base;  // from where they count, in lines
+
+  unsigned thrift;        // one of 2^thrift keys that may enter does
+  uint64_t wanted;        // to enter, in this window
+  uint64_t entered;       // of these
+  uint64_t found_before;  // stats.found when it began
 
   DbRead *read;  // that is begun
   uint64_t snapshot;
@@ -145,7 +157,10 @@ RowCache *row_cache_new(uint64_t bytes)
   bytes = bytes < most ? bytes : most;
   cache->set_count = SETS_FIRST;
   cache->set_most = bytes / INDEX_SHARE / sizeof(Set);
-  cache->capacity = (bytes - bytes / INDEX_SHARE) / UNIT * UNIT;
+  cache->trace_count = bytes / BYTES_PER_TRACE;
+  cache->traces = pages_zalloc(cache->trace_count, sizeof(*cache->traces));
+  cache->capacity =
+      (bytes - bytes / INDEX_SHARE - cache->trace_count * sizeof(*cache->traces)) / UNIT * UNIT;
   cache->sets = pages_zalloc(cache->set_count, sizeof(Set));
   cache->area = pages_zalloc(cache->capacity, 1);
   cache->edge = cache->capacity;
@@ -171,6 +186,7 @@ void row_cache_free(RowCache *cache)
   pages_free(cache->sets, cache->set_count, sizeof(Set));
   pages_free(cache->area, cache->capacity, 1);
   pages_free(cache->seen, cache->seen_count, 1);
+  pages_free(cache->traces, cache->trace_count, sizeof(*cache->traces));
   free(cache);
 }
 
@@ -231,7 +247,7 @@ static bool is_good(RowCache *cache, Block *block, const VersionPlace *place)
 
 // Finding -----------------------------------------------------------------------------------------
 
-static void prefetch_row(const Block *block)
+__attribute__((always_inline)) static inline void prefetch_row(const Block *block)
 {
   const char *at = (const char *)(block + 1);
   size_t lines = (block->row_size + block->key_size) / LINE;
@@ -248,10 +264,58 @@ static Block *candidate_of(const RowCache *cache, uint64_t hash)
   return way < 0 ? NULL : block_at(cache, set->places[way]);
 }
 
+static uint8_t *seen_of(const RowCache *cache, uint64_t hash)
+{
+  return &cache->seen[(hash & UINT32_MAX) * cache->seen_count >> 32];
+}
+
+// Traces ------------------------------------------------------------------------------------------
+//
+// A walk of the tree waits for memory mostly in its last page, one line after the other. Where the
+// row of a key was found the last time it mostly still is: for all keys that were missed the page
+// can be on its way before the first walk begins. A trace is a guess, so nothing keeps it right; a
+// prefetch of any address does no harm.
+
+static uint32_t *trace_of(const RowCache *cache, uint64_t hash)
+{
+  return &cache->traces[set_number(hash, cache->trace_count)];
+}
+
+// The line of LMDB's page that its search begins with, that of the node in front of the row, and
+// those of the nodes that the search may touch before: the neighbours are mostly of the same size.
+// Inlined, since GCC drops calls of functions that do nothing but prefetch.
+__attribute__((always_inline)) static inline void follow_trace(const RowCache *cache, uint64_t hash)
+{
+  int32_t lines = (int32_t)*trace_of(cache, hash);
+  const char *row = cache->trace_base + (ptrdiff_t)lines * LINE;
+  const char *page = (const char *)((uintptr_t)row & ~(uintptr_t)(PAGE - 1));
+  if (!lines) {
+    return;
+  }
+  __builtin_prefetch(page);
+  for (const char *line = row - LINE; line < page + PAGE; line += LINE) {
+    __builtin_prefetch(line, 0, 2);
+  }
+}
+
+static void leave_trace(RowCache *cache, uint64_t hash, Slice row)
+{
+  ptrdiff_t lines = (row.data - cache->trace_base) / LINE;
+  if (!cache->trace_base || lines != (int32_t)lines) {
+    cache->trace_base = row.data - LINE;
+    lines = 1;
+  }
+  *trace_of(cache, hash) = (uint32_t)(int32_t)lines;
+}
+
+// Finding -----------------------------------------------------------------------------------------
+
 static void answer_key(RowCache *cache, Slice key, Block *block, RowCacheAnswer *answer)
 {
   if (!block || block->hash != answer->place.hash || !slice_equal(block_key(block), key)) {
     cache->stats.missed++;
+    follow_trace(cache, answer->place.hash);
+    __builtin_prefetch(seen_of(cache, answer->place.hash), 1);
     return;
   }
   if (!is_good(cache, block, &answer->place)) {
@@ -296,6 +360,9 @@ void row_cache_find(RowCache *cache, const Slice *keys, size_t count, RowCacheAn
 
 void row_cache_add(RowCache *cache, Slice key, const VersionPlace *place, Slice row)
 {
+  if (row.size) {
+    leave_trace(cache, place->hash, row);
+  }
   uint64_t size = sizeof(Block) + key.size + row.size;
   if (cache->pending_count == ROW_CACHE_PENDING || key.size > UINT16_MAX
       || size > cache->capacity / ROW_CACHE_LARGEST_SHARE) {
@@ -444,44 +511,70 @@ static void fill(Block *block, uint64_t size, const VersionPlace *place, Slice k
   }
 }
 
+// Where every entry puts out one that is as good, as with keys that are all equally likely, copying
+// rows in and out is in vain: while fewer keys are found than enter, fewer may enter.
+static bool is_worth_it(RowCache *cache)
+{
+  bool enters = cache->wanted++ % (1u << cache->thrift) == 0;
+  cache->entered += enters;
+  if (cache->wanted == THRIFT_WINDOW) {
+    uint64_t found = cache->stats.found - cache->found_before;
+    if (found < cache->entered && cache->thrift < THRIFT_MOST) {
+      cache->thrift++;
+    } else if (found / 16 > cache->entered && cache->thrift) {
+      cache->thrift--;
+    }
+    cache->wanted = cache->entered = 0;
+    cache->found_before = cache->stats.found;
+  }
+  return enters;
+}
+
 // Whether a key may put out others: at once while there is room, then when it is missed for the
 // second time within a while. So rows that are asked for once do not pass through.
 static bool may_enter(RowCache *cache, uint64_t hash)
 {
-  uint8_t *seen = &cache->seen[(hash & UINT32_MAX) * cache->seen_count >> 32];
+  uint8_t *seen = seen_of(cache, hash);
   uint8_t part = (uint8_t)(hash >> 32) | 1;
   bool again = *seen == part;
   *seen = part;
-  return again || cache->old_end == 0;
+  return cache->old_end == 0 || (again && is_worth_it(cache));
+}
+
+static void enter(RowCache *cache, const Pending *pending, Slice key, uint32_t version)
+{
+  uint64_t hash = pending->place.hash;
+  uint64_t size = sizeof(Block) + key.size + pending->row.size;
+  size = (size + UNIT - 1) / UNIT * UNIT;
+  Block *block = make_room(cache, size);
+  fill(block, size, &pending->place, key, pending->row);
+  block->version = version;
+  block->snapshot = cache->snapshot;
+  Set *set = set_of(cache, hash);
+  int way = choose_way(cache, set, hash);
+  cache->added++;
+  cache->displaced += set->places[way] && set->tags[way] != (uint32_t)hash;
+  set->tags[way] = (uint32_t)hash;
+  set->places[way] = place_of(cache, block);
+  fit_index(cache);
 }
 
 static void settle(RowCache *cache, const Pending *pending)
 {
   uint32_t version;
   Slice key = slice_of(cache->keys.data + pending->key_at, pending->key_size);
-  if (!version_of(cache, &pending->place, &version)) {
-    return;
-  }
   Block *block = candidate_of(cache, pending->place.hash);
   bool known = block && slice_equal(block_key(block), key);
-  if (!known && !may_enter(cache, pending->place.hash)) {
+  if ((!known && !may_enter(cache, pending->place.hash))
+      || !version_of(cache, &pending->place, &version)) {
     return;
   }
-  if (!known || !holds(block, pending->row)) {
-    uint64_t size = sizeof(Block) + key.size + pending->row.size;
-    size = (size + UNIT - 1) / UNIT * UNIT;
-    block = make_room(cache, size);
-    fill(block, size, &pending->place, key, pending->row);
-    Set *set = set_of(cache, pending->place.hash);
-    int way = choose_way(cache, set, pending->place.hash);
-    cache->added++;
-    cache->displaced += set->places[way] && set->tags[way] != (uint32_t)pending->place.hash;
-    set->tags[way] = (uint32_t)pending->place.hash;
-    set->places[way] = place_of(cache, block);
+  if (known && holds(block, pending->row)) {
+    block->version = version;
+    block->snapshot = cache->snapshot;
+  } else {
+    enter(cache, pending, key, version);
   }
-  block->version = version;
-  block->snapshot = cache->snapshot;
-  fit_index(cache);
 }
 
 void row_cache_end(RowCache *cache)
