@@ -40,9 +40,12 @@ local function word_problem(linking, name)
 end
 
 local function check_words(linking, declaration, reach)
-  local names = {}
+  local names, assigned = {}, {}
+  for _, variable in ipairs(reach.assigned) do
+    assigned[variable.name] = variable.global
+  end
   for name in pairs(reach.globals) do
-    names[#names + 1] = name
+    names[#names + 1] = not assigned[name] and name or nil
   end
   table.sort(names)
   for _, name in ipairs(names) do

@@ -9,7 +9,7 @@ static _Thread_local Arena arena;
 static _Thread_local Error error;
 
 typedef struct {
-  Slice parts[3];
+  Slice parts[5];
   size_t counts[2];
 } HostResult;
 
@@ -17,6 +17,9 @@ EXPORT int tidemark_host_load(const char *folder, HostResult *result);
 EXPORT int tidemark_host_load_sources(const char *data, size_t size, HostResult *result);
 EXPORT int tidemark_host_plan(const char *current, size_t current_size, const char *declared,
                               size_t declared_size, HostResult *result);
+EXPORT int tidemark_host_resolve(const char *catalog, size_t catalog_size, const char *sources,
+                                 size_t sources_size, const char *schemas, size_t schemas_size,
+                                 HostResult *result);
 EXPORT const char *tidemark_host_error(void);
 
 static void forget(void)
@@ -28,13 +31,13 @@ static void forget(void)
 static int finish_load(bool ok, const HostDefinitions *loaded, HostResult *result)
 {
   *result = (HostResult){
-      .parts = {loaded->catalog, loaded->sources, loaded->problems},
+      .parts = {loaded->catalog, loaded->sources, loaded->problems, loaded->tests, loaded->wanted},
       .counts = {loaded->problem_count, 0},
   };
   return ok;
 }
 
-// Parts: catalog, sources, problems. Counts: problems.
+// Parts: catalog, sources, problems, tests, wanted. Counts: problems.
 int tidemark_host_load(const char *folder, HostResult *result)
 {
   forget();
@@ -64,6 +67,20 @@ int tidemark_host_plan(const char *current, size_t current_size, const char *dec
       .counts = {plan.change_count, plan.incompatible_count},
   };
   return ok;
+}
+
+// Parts and counts as of loading.
+int tidemark_host_resolve(const char *catalog, size_t catalog_size, const char *sources,
+                          size_t sources_size, const char *schemas, size_t schemas_size,
+                          HostResult *result)
+{
+  forget();
+  HostDefinitions loaded = {
+      .catalog = slice_of(catalog, catalog_size),
+      .sources = slice_of(sources, sources_size),
+  };
+  bool ok = host_resolve(&loaded, slice_of(schemas, schemas_size), &arena, &error);
+  return finish_load(ok, &loaded, result);
 }
 
 // What the last call that returned 0 said.

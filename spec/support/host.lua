@@ -6,11 +6,14 @@ local msgpack = require 'tidemark.msgpack'
 
 ffi.cdef [[
   typedef struct { const char *data; size_t size; } HostSpecSlice;
-  typedef struct { HostSpecSlice parts[3]; size_t counts[2]; } HostSpecResult;
+  typedef struct { HostSpecSlice parts[5]; size_t counts[2]; } HostSpecResult;
   int tidemark_host_load(const char *folder, HostSpecResult *result);
   int tidemark_host_load_sources(const char *data, size_t size, HostSpecResult *result);
   int tidemark_host_plan(const char *current, size_t current_size, const char *declared,
                          size_t declared_size, HostSpecResult *result);
+  int tidemark_host_resolve(const char *catalog, size_t catalog_size, const char *sources,
+                            size_t sources_size, const char *schemas, size_t schemas_size,
+                            HostSpecResult *result);
   const char *tidemark_host_error(void);
 ]]
 
@@ -33,6 +36,8 @@ end
 ---@field sources table<string, string>
 ---@field problems { where: string, message: string, excerpt: string }[]
 ---@field lines string[] problems as one line each
+---@field tests table[]
+---@field wanted table[] sources whose schemas are needed
 
 local function loaded(result)
   local bytes = part(result, 0)
@@ -48,6 +53,8 @@ local function loaded(result)
     sources = part(result, 1) ~= '' and msgpack.decode(part(result, 1)) or {},
     problems = problems,
     lines = lines,
+    tests = part(result, 3) ~= '' and msgpack.decode(part(result, 3)) or {},
+    wanted = part(result, 4) ~= '' and msgpack.decode(part(result, 4)) or {},
   }
 end
 
@@ -70,6 +77,21 @@ end
 function M.load_folder(folder)
   local result = ffi.new('HostSpecResult')
   check(C.tidemark_host_load(folder, result))
+  return loaded(result)
+end
+
+--- Completes what was loaded with schemas, by name of the source. Problems stay what they are.
+---@param definitions spec.Loaded
+---@param schemas table<string, table>
+---@return spec.Loaded
+function M.resolve(definitions, schemas)
+  if #definitions.problems > 0 or #definitions.wanted == 0 then
+    return definitions
+  end
+  local sources, types = msgpack.encode(msgpack.map(definitions.sources)), msgpack.encode(schemas)
+  local result = ffi.new('HostSpecResult')
+  check(C.tidemark_host_resolve(definitions.bytes, #definitions.bytes, sources, #sources, types,
+    #types, result))
   return loaded(result)
 end
 
