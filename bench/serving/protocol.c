@@ -159,10 +159,12 @@ static void push_answer(Buf *out, const Request *request)
   buf_put_byte(out, 1);
   put_uint32(out, request->number);
   buf_put_byte(out, 0xc0);
-  buf_put(out, "\xde\0\3", 3);
+  buf_put(out, "\xde\0\4", 3);
   put_text(out, "written");
   put_count(out, request->count);
   put_text(out, "stale");
+  put_count(out, 0);
+  put_text(out, "filtered");
   put_count(out, 0);
   put_text(out, "rejected");
   put_array(out, 0);
