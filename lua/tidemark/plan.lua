@@ -87,6 +87,9 @@ end
 local PRINTERS = {
   duration = duration.print,
   text = print_text,
+  paths = function(paths)
+    return print_text((paths:gsub('\n', ', ')))
+  end,
   names = function(names)
     return table.concat(names, ', ')
   end,

@@ -324,6 +324,15 @@ function CHECKS.names(checking, path, value)
   return CHECKS.references(checking, path, value, { item = check_name })
 end
 
+local function check_path(checking, path, value)
+  local text = check_text(checking, path, value, 'a path')
+  if text and text:find('\n') then
+    checking:report(path, 'value', 'contains a line break; several paths are a list')
+    return nil
+  end
+  return text
+end
+
 --- A list; every element goes through `field.item`.
 function CHECKS.references(checking, path, value, field)
   if not expect_table(checking, path, 'a list', value) then
@@ -374,6 +383,17 @@ local function check_map(checking, path, value, expected, value_check)
     end
   end
   return msgpack.map(result)
+end
+
+--- A path or a list of them, as one text with a path per line.
+function CHECKS.paths(checking, path, value)
+  if type(value) == 'string' then
+    return check_path(checking, path, value)
+  elseif not expect_table(checking, path, 'a path or a list of paths', value) then
+    return nil
+  end
+  local list = CHECKS.references(checking, path, value, { item = check_path })
+  return list and (list.broken and M.BROKEN or table.concat(list, '\n'))
 end
 
 function CHECKS.tags(checking, path, value)

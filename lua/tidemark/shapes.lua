@@ -264,9 +264,11 @@ source 'driver_stats' {
     fields = {
       {
         name = 'path',
-        kind = 'text',
-        doc = 'A file or glob, relative to the project: .parquet, .csv, .json, .jsonl or .msgpack. '
-          .. 'Either this or `sql`.',
+        kind = 'paths',
+        doc = 'A file, folder or glob, relative to the project: .parquet, .csv, .json, .jsonl or '
+          .. '.msgpack. Or a list of them, of one format, such as '
+          .. '`{ \'old.csv\', \'new/*.csv\' }`: rows arrive in the order of the list, and those '
+          .. 'of a folder or glob in the order of the names. Either this or `sql`.',
         example = "'data/driver_stats.parquet'",
       },
       {

@@ -56,7 +56,7 @@ typedef struct {
 
 typedef struct {
   Declared declared;
-  const char *path;          // file or glob, relative to the project; NULL with sql
+  const char *path;          // files and globs relative to the project, one per line; NULL with sql
   const char *sql;           // NULL with path
   const char *event_time;    // columns
   const char *created_time;  // NULL when there is none

@@ -17,6 +17,7 @@ local ANNOTATIONS = {
   duration = 'string',
   reference = 'string',
   names = 'string|string[]',
+  paths = 'string|string[]',
   references = 'string[]',
   tags = 'table<string, string>',
   columns = 'table<string, string>',

@@ -16,6 +16,7 @@ local KINDS = {
   duration = 'duration',
   reference = 'name',
   names = 'name or list of names',
+  paths = 'path or list of paths',
   references = 'list of references',
   tags = 'map of texts',
   columns = 'map: key to column',

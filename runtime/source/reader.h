@@ -16,7 +16,8 @@
 
 // A file, glob, or query: what can be read.
 typedef struct {
-  const char *path;  // .parquet .csv .json .jsonl .msgpack, globs; NULL with sql
+  const char *path;  // .parquet .csv .json .jsonl .msgpack, folders, globs; several: one per line,
+                     // in the order of their rows; NULL with sql
   const char *sql;   // NULL with path
   const char *name;  // for messages; NULL: what the path says
 } Table;

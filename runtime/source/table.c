@@ -369,22 +369,12 @@ static bool open_glob(TableFiles *files, Duck *duck, const char *path, const cha
   return true;
 }
 
-static bool open_several(TableFiles *files, Duck *duck, const char *path, const char *name,
-                         Error *err)
+// The files that one path stands for, in their order.
+static bool find_path(TableFiles *files, Duck *duck, const char *name, Error *err)
 {
-  bool ok = is_folder(path) ? open_folder(files, duck, path, name, err)
-                            : open_glob(files, duck, path, name, err);
-  return ok && find_partitions(files, err)
-         && (files->format != FORMAT_PARQUET || files->count == 1
-             || check_same_columns(files, duck, err));
-}
-
-static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *err)
-{
-  const char *name = arena_print(&files->arena, "%s", table->path);
   const char *path = duck_path(duck, name, &files->arena);
   if (is_folder(path)) {
-    return open_several(files, duck, path, name, err);
+    return open_folder(files, duck, path, name, err);
   }
   if (!format_of(name, &files->format)) {
     return error_set(err, ERR_INVALID,
@@ -393,11 +383,64 @@ static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *
                      name);
   }
   if (is_there(path)) {
-    take_file(files, path, table->name ? arena_print(&files->arena, "%s", table->name) : name);
+    take_file(files, path, name);
     return true;
   }
-  return has_wildcard(name) ? open_several(files, duck, path, name, err)
+  return has_wildcard(name) ? open_glob(files, duck, path, name, err)
                             : error_set(err, ERR_NOT_FOUND, "there is no file \"%s\"", name);
+}
+
+// Adds what one more path stands for to the files that were found before.
+static bool add_path(TableFiles *files, Duck *duck, const char *name, Error *err)
+{
+  TableFiles before = *files;
+  if (!find_path(files, duck, name, err)) {
+    return false;
+  }
+  if (before.count && files->format != before.format) {
+    return error_set(err, ERR_DATA, "%s and %s are of different formats: a table has one",
+                     before.names[0], files->names[0]);
+  }
+  size_t count = before.count + files->count;
+  const char **paths = arena_alloc(&files->arena, count * sizeof(char *));
+  const char **names = arena_alloc(&files->arena, count * sizeof(char *));
+  for (size_t i = 0; i < count; i++) {
+    bool old = i < before.count;
+    paths[i] = old ? before.paths[i] : files->paths[i - before.count];
+    names[i] = old ? before.names[i] : files->names[i - before.count];
+  }
+  files->paths = paths;
+  files->names = names;
+  files->count = count;
+  return true;
+}
+
+// Columns of the folders, and whether all files have the same ones.
+static bool check_several(TableFiles *files, Duck *duck, Error *err)
+{
+  return find_partitions(files, err)
+         && (files->format != FORMAT_PARQUET || files->count == 1
+             || check_same_columns(files, duck, err));
+}
+
+static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *err)
+{
+  const char *rest = table->path;
+  bool single = false;  // one path that names one file: its folders are no columns
+  while (*rest) {
+    size_t size = strcspn(rest, "\n");
+    const char *name = arena_print(&files->arena, "%.*s", (int)size, rest);
+    if (!add_path(files, duck, name, err)) {
+      return false;
+    }
+    single = size == strlen(table->path) && files->count == 1 && is_there(files->paths[0])
+             && strcmp(files->names[0], name) == 0;
+    rest += size + (rest[size] == '\n');
+  }
+  if (single && table->name) {
+    files->names[0] = arena_print(&files->arena, "%s", table->name);
+  }
+  return single || check_several(files, duck, err);
 }
 
 // SQL

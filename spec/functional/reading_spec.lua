@@ -87,6 +87,24 @@ describe('sources', function()
         put('data/day=2021-12-31/hour=0/a.' .. format, COLUMNS, { { user = 2, n = 4 } })
       end
 
+      it('are lists of files, whose order decides where times are equal', function()
+        local function put_one(name, n)
+          put(name .. '.' .. format, { 'user', 'at', 'n' },
+            { { user = 1, at = '2021-01-01T00:00:00Z', n = n } })
+        end
+        put_one('data/z', 1)
+        put_one('data/new/b', 2)
+        put_one('data/new/a', 3)
+        declare({ path = { 'data/new/*.' .. format, 'data/y.' .. format } })
+        assert.matches('there is no file "data/y.' .. format .. '"', refused(), 1, true)
+        declare({ path = { 'data/z.' .. format, 'data/new/*.' .. format } })
+        local rows, result = ask()
+        assert.same({ '2', 'null', 'null' }, numbers(rows))
+        assert.equal(3, result.views[1].read)
+        declare({ path = { 'data/new/*.' .. format, 'data/z.' .. format } })
+        assert.same({ '1', 'null', 'null' }, numbers(ask()))
+      end)
+
       it('take columns from the names of folders', function()
         put_days()
         declare({ path = 'data/*/*/*.' .. format, event_time = 'day' }, { "int64 'n'",
@@ -143,6 +161,8 @@ describe('sources', function()
   it('are refused when a folder mixes formats', function()
     put('data/a.csv', { 'user', 'at', 'n' }, { { user = 1, at = 1, n = 1 } })
     put('data/b.msgpack', { 'user', 'at', 'n' }, { { user = 1, at = 1, n = 1 } })
+    declare({ path = { 'data/a.csv', 'data/b.msgpack' }, time_unit = 's' })
+    assert.matches('different formats', refused(), 1, true)
     declare({ path = 'data', time_unit = 's' })
     assert.matches('several formats', refused(), 1, true)
     space:delete('data')

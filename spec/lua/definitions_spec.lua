@@ -226,6 +226,12 @@ feature_view 'v' { entity = { 'driver', 'other' }, source = 'stats', features = 
         .. 'needs keys of different names' },
     ['a source of two kinds'] = { "source 'x' { path = 'a', sql = 'b', event_time = 't' }",
       '1:26: source "x": either "path" or "sql", not both' },
+    ['a list of paths without one'] = { "source 'x' { path = {}, event_time = 't' }",
+      '1:21: source "x": path: is empty' },
+    ['a list of paths that are none'] = { "source 'x' { path = { 'a', 7 }, event_time = 't' }",
+      '1:28: source "x": path[2]: expected a path, got number' },
+    ['a path of two lines'] = { [[source 'x' { path = 'a\nb', event_time = 't' }]],
+      '1:21: source "x": path: contains a line break; several paths are a list' },
     ['a source of no kind'] = { "source 'x' { event_time = 't' }",
       '1:8: source "x": one of the fields "path" or "sql" is required' },
     ['a source with keys that do not exist'] = {

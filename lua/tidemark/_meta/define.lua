@@ -110,7 +110,7 @@ function entity(name) end
 
 --- Where rows come from: files or a query, and which columns hold the times.
 ---@class (exact) tidemark.Source
----@field path? string # A file or glob, relative to the project: .parquet, .csv, .json, .jsonl or .msgpack. Either this or `sql`.
+---@field path? string|string[] # A file, folder or glob, relative to the project: .parquet, .csv, .json, .jsonl or .msgpack. Or a list of them, of one format, such as `{ 'old.csv', 'new/*.csv' }`: rows arrive in the order of the list, and those of a folder or glob in the order of the names. Either this or `sql`.
 ---@field sql? string # A query in DuckDB's SQL. Either this or `path`.
 ---@field event_time string # The column that says when a row became true.
 ---@field created_time? string # The column that says when a row was written. It breaks ties between rows of the same event time, and makes late rows visible.
