@@ -21,6 +21,7 @@ struct Packed {
   Maps maps;
   const char *const *names;
   size_t count;
+  size_t *firsts;  // per name, where it stands first: it may be wanted in several types
   Slice **slices;  // per name, PACKED_BATCH_ROWS
   uint64_t **valid;
   Raw *raws;
@@ -319,10 +320,16 @@ Packed *packed_open(const TableFiles *files, const char *const *names, size_t co
   maps_open(&packed->maps, files);
   packed->names = names;
   packed->count = count;
+  packed->firsts = arena_alloc(arena, count * sizeof(*packed->firsts));
   packed->slices = arena_zalloc(arena, count + 1, sizeof(Slice *));
   packed->valid = arena_zalloc(arena, count + 1, sizeof(uint64_t *));
   packed->raws = arena_zalloc(arena, count + 1, sizeof(Raw));
   for (size_t i = 0; i < count; i++) {
+    size_t first = 0;
+    while (strcmp(names[first], names[i]) != 0) {
+      first++;
+    }
+    packed->firsts[i] = first;
     packed->slices[i] = arena_alloc(arena, PACKED_BATCH_ROWS * sizeof(Slice));
     packed->valid[i] = arena_alloc(arena, PACKED_BATCH_ROWS / 8);
     packed->raws[i] =
@@ -341,12 +348,12 @@ void packed_close(Packed *packed)
   free(packed);
 }
 
-// Where `name` is among the wanted ones; count when it is not.
+// Where `name` is first among the wanted ones; count when it is not.
 static size_t wanted_position(const Packed *packed, Slice name, size_t hint)
 {
   for (size_t i = 0; i < packed->count; i++) {
     size_t at = (hint + i) % packed->count;
-    if (slice_is(name, packed->names[at])) {
+    if (packed->firsts[at] == at && slice_is(name, packed->names[at])) {
       return at;
     }
   }
@@ -375,6 +382,13 @@ static void take_map(Packed *packed, Slice map, size_t row)
       packed->slices[at][row] = slice_of(value, (size_t)(reader.at - value));
       column_set_valid(packed->valid[at], row, true);
       hint = at + 1;
+    }
+  }
+  for (size_t i = 0; i < packed->count; i++) {
+    size_t first = packed->firsts[i];
+    if (first != i && packed->valid[first][row / 64] >> (row % 64) & 1) {
+      packed->slices[i][row] = packed->slices[first][row];
+      column_set_valid(packed->valid[i], row, true);
     }
   }
 }

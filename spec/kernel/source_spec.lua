@@ -307,6 +307,16 @@ describe('source', function()
       end
     end)
 
+    -- The second of two columns that want the same values was null.
+    spec('gives a key to every column that wants it', function()
+      files:put('in.msgpack', '\x81\xa1a\x01' .. '\x80' .. '\x81\xa1a\x02')
+      local columns = assert(files:read({ path = 'in.msgpack' }, {
+        { 'a', 'int64', what = 'feature "x"' }, { 'a', 'float64', what = 'feature "y"' },
+      }))
+      assert.same({ '1', 'null', '2' }, shown(columns[1]))
+      assert.same({ '1', 'null', '2' }, shown(columns[2]))
+    end)
+
     spec('names the row that is not a map or ends early', function()
       local cases = {
         { '\x81\xa1a\x01\x05', 'in.msgpack:row 2: expected a map from column names to values' },
