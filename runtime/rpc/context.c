@@ -157,6 +157,10 @@ void context_end_read(CallContext *context)
   if (context->reading) {
     db_read_end(context->read);
     context->reading = false;
+    if (context->metrics) {
+      RowCacheStats stats = db_read_cache_stats(context->read);
+      metrics_set_cache(context->metrics, &stats);
+    }
   }
 }
 

@@ -245,6 +245,9 @@ void expose_metrics(CallContext *context, Buf *out)
   put_gauge(out, "threads", "That answer requests", (double)observer->count);
   put_gauge(out, "connections", "Open now", (double)observer_connections(observer));
   put_counters(observer, out);
+  CacheSum cache = observer_cache(observer);
+  put_gauge(out, "cache_bytes", "Of rows kept in memory", (double)cache.bytes);
+  put_gauge(out, "cache_capacity_bytes", "As many fit", (double)cache.capacity);
   put_times(observer, out, &arena);
   put_status(context, out, &arena);
   context_end_read(context);

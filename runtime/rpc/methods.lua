@@ -246,6 +246,7 @@ return {
         'connections, bytes, rows, and rows looked up by what was found; docs/operations.md '
           .. 'explains each',
       },
+      { 'cache', '{ bytes: integer, capacity: integer }', 'rows kept in memory, of all threads' },
       {
         'methods',
         'table<string, { count: integer, nanoseconds: table<string, integer>, '

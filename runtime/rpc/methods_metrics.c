@@ -17,6 +17,16 @@ static void pack_counters(PackMap *map, const Observer *observer)
   pack_map_end(&counters);
 }
 
+static void pack_cache(PackMap *map, const Observer *observer)
+{
+  CacheSum sum = observer_cache(observer);
+  pack_key(map, "cache");
+  PackMap cache = pack_map_begin(map->out);
+  pack_count(&cache, "bytes", sum.bytes);
+  pack_count(&cache, "capacity", sum.capacity);
+  pack_map_end(&cache);
+}
+
 static void pack_times(PackMap *map, const HistogramSum *sum)
 {
   pack_count(map, "count", sum->count);
@@ -145,6 +155,7 @@ bool method_metrics(Call *call, const void *params, Error *err)
   pack_count(&map, "threads", observer->count);
   pack_count(&map, "connections", observer_connections(observer));
   pack_counters(&map, observer);
+  pack_cache(&map, observer);
   pack_methods(&map, observer, call->arena);
   pack_services(&map, observer, call->arena);
   pack_views(&map, &status);

@@ -81,6 +81,17 @@ void metrics_free(Metrics *metrics)
   free(metrics);
 }
 
+void metrics_set_cache(Metrics *metrics, const RowCacheStats *stats)
+{
+  Counters *counters = &metrics->counters;
+  counter_set(&counters->cache_found, stats->found);
+  counter_set(&counters->cache_missed, stats->missed - stats->stale);
+  counter_set(&counters->cache_stale, stats->stale);
+  counter_set(&counters->cache_evicted, stats->evicted);
+  counter_set(&metrics->cache_bytes, stats->bytes);
+  counter_set(&metrics->cache_capacity, stats->capacity);
+}
+
 ServiceMetrics *metrics_service(Metrics *metrics, Slice name)
 {
   ServiceMetrics *first = atomic_load_explicit(&metrics->services, memory_order_relaxed);
@@ -130,6 +141,16 @@ uint64_t observer_connections(const Observer *observer)
   // Read last: a connection is counted here first.
   uint64_t opened = observer_counter(observer, offsetof(Counters, connections));
   return opened > closed ? opened - closed : 0;
+}
+
+CacheSum observer_cache(const Observer *observer)
+{
+  CacheSum sum = {0};
+  for (size_t i = 0; i < observer->count; i++) {
+    sum.bytes += counter_read(&observer->loops[i]->cache_bytes);
+    sum.capacity += counter_read(&observer->loops[i]->cache_capacity);
+  }
+  return sum;
 }
 
 MetricsSum *observer_methods(const Observer *observer, size_t *count, Arena *arena)

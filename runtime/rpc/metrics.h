@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "data/row.h"
 #include "rpc/rowcount.h"
+#include "store/row_cache.h"
 
 // Counters -------------------------------------------------------------------------------------
 
@@ -34,7 +35,12 @@ typedef _Atomic uint64_t Counter;
     "Rows looked up, one per entity and view, by what was found")                              \
   X(not_found, "lookups", "status=\"NOT_FOUND\"", "")                                          \
   X(outside_max_age, "lookups", "status=\"OUTSIDE_MAX_AGE\"", "")                              \
-  X(deleted, "lookups", "status=\"DELETED\"", "")
+  X(deleted, "lookups", "status=\"DELETED\"", "")                                              \
+  X(cache_found, "cache_lookups", "result=\"found\"",                                          \
+    "Rows looked for in memory, by what was found")                                            \
+  X(cache_missed, "cache_lookups", "result=\"missed\"", "")                                    \
+  X(cache_stale, "cache_lookups", "result=\"stale\"", "")                                      \
+  X(cache_evicted, "cache_evicted", "", "Rows in memory that made room for others")
 
 typedef struct {
 #define X(field, family, label, help) Counter field;
@@ -47,6 +53,11 @@ static inline void counter_add(Counter *counter, uint64_t value)
 {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + value,
                         memory_order_relaxed);
+}
+
+static inline void counter_set(Counter *counter, uint64_t value)
+{
+  atomic_store_explicit(counter, value, memory_order_relaxed);
 }
 
 static inline uint64_t counter_read(const Counter *counter)
@@ -126,6 +137,8 @@ struct ServiceMetrics {
 
 typedef struct {
   Counters counters;
+  Counter cache_bytes;  // in use, and the most there may be
+  Counter cache_capacity;
   MethodMetrics *methods;              // as METHODS has them, and one more for unknown ones
   _Atomic(ServiceMetrics *) services;  // newest first; they stay
   size_t service_count;                // its thread's
@@ -133,6 +146,9 @@ typedef struct {
 
 Metrics *metrics_new(void);
 void metrics_free(Metrics *metrics);
+
+// Takes over what the cache of its thread's reader has counted.
+void metrics_set_cache(Metrics *metrics, const RowCacheStats *stats);
 
 // Its thread's numbers of one service; NULL when there are METRICS_SERVICES others already.
 ServiceMetrics *metrics_service(Metrics *metrics, Slice name);
@@ -156,6 +172,14 @@ typedef struct {
 
 uint64_t observer_counter(const Observer *observer, size_t offset);  // in Counters
 uint64_t observer_connections(const Observer *observer);             // open now
+
+typedef struct {
+  uint64_t bytes;  // of rows in memory
+  uint64_t capacity;
+} CacheSum;
+
+CacheSum observer_cache(const Observer *observer);
+
 // Methods that were called.
 MetricsSum *observer_methods(const Observer *observer, size_t *count, Arena *arena);
 MetricsSum *observer_services(const Observer *observer, size_t *count, Arena *arena);

@@ -288,7 +288,7 @@ __attribute__((always_inline)) static inline void follow_trace(const RowCache *c
 {
   int32_t lines = (int32_t)*trace_of(cache, hash);
   const char *row = cache->trace_base + (ptrdiff_t)lines * LINE;
-  const char *page = (const char *)((uintptr_t)row & ~(uintptr_t)(PAGE - 1));
+  const char *page = row - ((uintptr_t)row & (PAGE - 1));
   if (!lines) {
     return;
   }
@@ -390,6 +390,7 @@ static bool pass_edge(RowCache *cache, bool may_stay)
     cache->stats.bytes -= size;
     if (way >= 0) {
       set->places[way] = 0;
+      cache->stats.evicted++;
     }
   }
   return stays;
@@ -553,7 +554,9 @@ static void enter(RowCache *cache, const Pending *pending, Slice key, uint32_t v
   Set *set = set_of(cache, hash);
   int way = choose_way(cache, set, hash);
   cache->added++;
-  cache->displaced += set->places[way] && set->tags[way] != (uint32_t)hash;
+  bool displaces = set->places[way] && set->tags[way] != (uint32_t)hash;
+  cache->displaced += displaces;
+  cache->stats.evicted += displaces;
   set->tags[way] = (uint32_t)hash;
   set->places[way] = place_of(cache, block);
   fit_index(cache);

@@ -49,10 +49,11 @@ void row_cache_find(RowCache *cache, const Slice *keys, size_t count, RowCacheAn
 void row_cache_add(RowCache *cache, Slice key, const VersionPlace *place, Slice row);
 
 typedef struct {
-  uint64_t found;   // keys that were known
-  uint64_t missed;  // that were not
-  uint64_t stale;   // of the missed: known, but changed since or not provably unchanged
-  uint64_t bytes;   // of blocks that are in use
+  uint64_t found;    // keys that were known
+  uint64_t missed;   // that were not
+  uint64_t stale;    // of the missed: known, but changed since or not provably unchanged
+  uint64_t evicted;  // keys that were forgotten to make room
+  uint64_t bytes;    // of blocks that are in use
   uint64_t capacity;
 } RowCacheStats;
 

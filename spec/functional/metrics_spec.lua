@@ -122,6 +122,28 @@ describe('metrics', function()
     assert(store.used_bytes > 0 and store.used_bytes < store.map_bytes and store.readers >= 1)
   end)
 
+  it('tell what rows in memory are good for', function()
+    local connection = server:connect()
+    for _ = 1, 5 do
+      connection:call('get_online_features', asked(1001, 1002, 7))
+    end
+    local metrics = connection:call('metrics')
+    local counters, cache = metrics.counters, metrics.cache
+    assert.same({ 3, 12, 0, 0 }, { counters.cache_missed, counters.cache_found,
+      counters.cache_stale, counters.cache_evicted })
+    assert(0 < cache.bytes and cache.bytes < 1024 and cache.capacity > 0x100000)
+    project:set_rows({ '1001,2021-04-13T07:00:00Z,2021-04-13T07:00:00Z,0.75,12,Rome' })
+    project:materialize('2021-04-13', '2021-04-14')
+    connection:call('get_online_features', asked(1001))
+    counters = connection:call('metrics').counters
+    assert.same({ 3, 12, 1 },
+      { counters.cache_missed, counters.cache_found, counters.cache_stale })
+    local samples = parse((select(3, wire.get(address, '/metrics'))))
+    assert.equal(12, samples['tidemark_cache_lookups_total{result="found"}'])
+    assert.equal(cache.capacity, samples.tidemark_cache_capacity_bytes)
+    connection:close()
+  end)
+
   it('are there before anything is applied', function()
     local empty = projects.new({ apply = false })
     local other = servers.start(empty.folder, { args = { '--metrics', '127.0.0.1:0' } })

@@ -77,6 +77,7 @@
 ---@field threads integer # that answer requests; 0 without a server
 ---@field connections integer # open now
 ---@field counters table<string, integer> # connections, bytes, rows, and rows looked up by what was found; docs/operations.md explains each
+---@field cache { bytes: integer, capacity: integer } # rows kept in memory, of all threads
 ---@field methods table<string, { count: integer, nanoseconds: table<string, integer>, errors: table<string, integer> }> # of each method that was called: how often, how long it took (`mean`, `p50`, `p90`, `p99`, `p999`, `max`), and errors by the name of their code
 ---@field services table<string, { count: integer, nanoseconds: table<string, integer>, rows: integer }> # the same of get_online_features by feature service, and entities answered
 ---@field views { view: string, mark: integer?, age: integer?, updated_at: integer?, rows: integer?, tombstones: integer? }[] # of each view: up to when it is materialized, how long ago that is, when that was done (microseconds), and its online rows as last counted
