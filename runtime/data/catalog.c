@@ -175,6 +175,14 @@ static size_t enter(Decoder *decoder, const char *list, size_t index)
   return length;
 }
 
+// Enters the map under a key.
+static size_t enter_map(Decoder *decoder, const char *key)
+{
+  size_t length = strlen(decoder->where);
+  snprintf(decoder->where + length, sizeof(decoder->where) - length, ".%s", key);
+  return length;
+}
+
 static void leave(Decoder *decoder, size_t length)
 {
   decoder->where[length] = '\0';
@@ -333,42 +341,6 @@ static bool decode_view_links(Decoder *decoder, MpReader map, View *view)
   return true;
 }
 
-// A function of the view; none where the key is missing.
-static bool get_function(Decoder *decoder, MpReader map, const char *key, Function *function)
-{
-  MpReader value;
-  MpToken token;
-  *function = (Function){0};
-  if (!find(map, key, &value, &token)) {
-    return true;
-  }
-  Items fields;
-  Items inputs;
-  const char *on_error;
-  if (!open_items(decoder, key, value, MP_MAP, LEAST_PAIR, &fields)
-      || !need_text(decoder, value, "at", &function->at)
-      || !need_text(decoder, value, "code", &function->code)
-      || !get_text(decoder, value, "on_error", "error", &on_error)
-      || !get_items(decoder, value, "inputs", MP_ARRAY, LEAST_FIELD, &inputs)) {
-    return false;
-  }
-  function->null_on_error = strcmp(on_error, "null") == 0;
-  if (!function->null_on_error && strcmp(on_error, "error") != 0) {
-    return damaged(decoder, "on_error", "expected error or null");
-  }
-  Field *list = arena_zalloc(decoder->arena, inputs.count, sizeof(Field));
-  for (size_t i = 0; i < inputs.count; i++) {
-    size_t outer = enter(decoder, "inputs", i);
-    if (!get_field(decoder, next_item(&inputs), &list[i])) {
-      return false;
-    }
-    leave(decoder, outer);
-  }
-  function->inputs = list;
-  function->input_count = inputs.count;
-  return true;
-}
-
 static int compare_names(const void *a, const void *b)
 {
   return strcmp((*(const Field *const *)a)->name, (*(const Field *const *)b)->name);
@@ -397,6 +369,63 @@ static bool all_differ(Decoder *decoder, const Field *fields, size_t count,
   return true;
 }
 
+// Fields of different names, without slots.
+static bool get_fields(Decoder *decoder, MpReader map, const char *key, const Field **fields,
+                       size_t *count)
+{
+  Items items;
+  if (!get_items(decoder, map, key, MP_ARRAY, LEAST_FIELD, &items)) {
+    return false;
+  }
+  Field *list = arena_zalloc(decoder->arena, items.count, sizeof(Field));
+  for (size_t i = 0; i < items.count; i++) {
+    size_t outer = enter(decoder, key, i);
+    if (!get_field(decoder, next_item(&items), &list[i])) {
+      return false;
+    }
+    leave(decoder, outer);
+  }
+  *fields = list;
+  *count = items.count;
+  return all_differ(decoder, list, items.count, compare_names)
+         || damaged(decoder, key, "two have one name");
+}
+
+static bool decode_function(Decoder *decoder, MpReader map, Function *function)
+{
+  const char *on_error;
+  if (!need_text(decoder, map, "at", &function->at)
+      || !need_text(decoder, map, "code", &function->code)
+      || !get_text(decoder, map, "on_error", "error", &on_error)
+      || !get_fields(decoder, map, "inputs", &function->inputs, &function->input_count)) {
+    return false;
+  }
+  function->null_on_error = strcmp(on_error, "null") == 0;
+  return function->null_on_error || strcmp(on_error, "error") == 0
+         || damaged(decoder, "on_error", "expected error or null");
+}
+
+// A function of a view; none where the key is missing.
+static bool get_function(Decoder *decoder, MpReader map, const char *key, Function *function)
+{
+  MpReader value;
+  MpToken token;
+  Items fields;
+  *function = (Function){0};
+  if (!find(map, key, &value, &token)) {
+    return true;
+  }
+  if (!open_items(decoder, key, value, MP_MAP, LEAST_PAIR, &fields)) {
+    return false;
+  }
+  size_t outer = enter_map(decoder, key);
+  if (!decode_function(decoder, value, function)) {
+    return false;
+  }
+  leave(decoder, outer);
+  return true;
+}
+
 static bool decode_features(Decoder *decoder, MpReader map, View *view)
 {
   Items items;
@@ -420,18 +449,6 @@ static bool decode_features(Decoder *decoder, MpReader map, View *view)
   return (all_differ(decoder, features, items.count, compare_names)
           && all_differ(decoder, features, items.count, compare_slots))
          || damaged(decoder, "features", "two have one name or one slot");
-}
-
-// Two inputs of one name would be one field of the row.
-static bool decode_functions(Decoder *decoder, MpReader map, View *view)
-{
-  const Function *filter = &view->filter;
-  const Function *transform = &view->transform;
-  return get_function(decoder, map, "filter", &view->filter)
-         && get_function(decoder, map, "transform", &view->transform)
-         && ((all_differ(decoder, filter->inputs, filter->input_count, compare_names)
-              && all_differ(decoder, transform->inputs, transform->input_count, compare_names))
-             || damaged(decoder, "inputs", "two have one name"));
 }
 
 static bool decode_view(Decoder *decoder, MpReader map, void *out)
@@ -458,7 +475,8 @@ static bool decode_view(Decoder *decoder, MpReader map, void *out)
     return damaged(decoder, "bound", "expected < or <=");
   }
   return decode_view_links(decoder, map, view) && decode_features(decoder, map, view)
-         && decode_functions(decoder, map, view);
+         && get_function(decoder, map, "filter", &view->filter)
+         && get_function(decoder, map, "transform", &view->transform);
 }
 
 static bool decode_reference(Decoder *decoder, MpReader map, Reference *reference)
@@ -510,34 +528,18 @@ static bool decode_on_demand(Decoder *decoder, MpReader map, void *out)
 {
   OnDemand *view = out;
   int64_t level;
-  Items items;
   if (!get_declared(decoder, map, "on_demand_feature_view", &view->declared)
       || !get_integer(decoder, map, "level", 0, CATALOG_LEVELS_MAX, &level)
       || !get_function(decoder, map, "transform", &view->transform)
-      || !get_items(decoder, map, "features", MP_ARRAY, LEAST_FIELD, &items)) {
+      || !get_fields(decoder, map, "features", &view->features, &view->feature_count)) {
     return false;
   }
   view->level = (uint32_t)level;
-  Field *features = arena_zalloc(decoder->arena, items.count, sizeof(Field));
-  for (size_t i = 0; i < items.count; i++) {
-    size_t outer = enter(decoder, "features", i);
-    if (!get_field(decoder, next_item(&items), &features[i])) {
-      return false;
-    }
-    leave(decoder, outer);
-  }
-  view->features = features;
-  view->feature_count = items.count;
-  const Function *transform = &view->transform;
-  if (!transform->at) {
+  if (!view->transform.at) {
     return damaged(decoder, "transform", "is missing");
   }
-  if (catalog_view(decoder->catalog, slice_text(view->declared.name))) {
-    return damaged(decoder, "name", "is that of a feature_view as well");
-  }
-  return (all_differ(decoder, features, items.count, compare_names)
-          && all_differ(decoder, transform->inputs, transform->input_count, compare_names))
-         || damaged(decoder, "features", "two have one name");
+  return !catalog_view(decoder->catalog, slice_text(view->declared.name))
+         || damaged(decoder, "name", "is that of a feature_view as well");
 }
 
 // What a function gets is what its references give. The levels rule circles out.

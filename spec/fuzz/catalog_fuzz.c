@@ -38,6 +38,13 @@ static void read_fields(const Field *fields, size_t count)
   }
 }
 
+static void read_function(const Function *function)
+{
+  read_text(function->at);
+  read_text(function->code);
+  read_fields(function->inputs, function->input_count);
+}
+
 static void read_references(const Catalog *catalog, const View *view)
 {
   Arena arena = {0};
@@ -56,6 +63,8 @@ static void read_view(const Catalog *catalog, const View *view)
   read_fields(view->keys, view->key_count);
   read_fields(view->features, view->feature_count);
   read_declared(&view->source->declared);
+  read_function(&view->filter);
+  read_function(&view->transform);
   assert(view->key_count > 0 && view->key_count <= CATALOG_KEYS_MAX);
   assert(catalog_view(catalog, slice_text(view->declared.name)) == view);
   for (size_t i = 0; i < view->feature_count; i++) {
@@ -67,13 +76,34 @@ static void read_view(const Catalog *catalog, const View *view)
   }
 }
 
+static void read_reference(const Reference *reference)
+{
+  assert(!reference->view != !reference->on_demand);
+  read_text(reference->role);
+  read_text(reference->feature->name);
+  read_text(reference->view ? reference->view->declared.name : reference->on_demand->declared.name);
+}
+
+static void read_on_demand(const Catalog *catalog, const OnDemand *view)
+{
+  read_declared(&view->declared);
+  read_function(&view->transform);
+  read_fields(view->features, view->feature_count);
+  assert(view->reference_count <= view->transform.input_count);
+  assert(catalog_on_demand(catalog, slice_text(view->declared.name)) == view);
+  for (size_t i = 0; i < view->reference_count; i++) {
+    const Reference *reference = &view->references[i];
+    read_reference(reference);
+    assert(type_equal(reference->feature->type, view->transform.inputs[i].type));
+    assert(!reference->on_demand || reference->on_demand->level < view->level);
+  }
+}
+
 static void read_service(const Service *service)
 {
   read_declared(&service->declared);
   for (size_t i = 0; i < service->feature_count; i++) {
-    read_text(service->features[i].role);
-    read_text(service->features[i].feature->name);
-    read_text(service->features[i].view->declared.name);
+    read_reference(&service->features[i]);
   }
   for (size_t i = 0; i < service->role_count; i++) {
     read_text(service->roles[i].role);
@@ -95,6 +125,9 @@ static void read_catalog(const Catalog *catalog)
   }
   for (size_t i = 0; i < catalog->view_count; i++) {
     read_view(catalog, &catalog->views[i]);
+  }
+  for (size_t i = 0; i < catalog->on_demand_count; i++) {
+    read_on_demand(catalog, &catalog->on_demands[i]);
   }
   for (size_t i = 0; i < catalog->service_count; i++) {
     read_service(&catalog->services[i]);

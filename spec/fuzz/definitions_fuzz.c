@@ -1,5 +1,5 @@
 // Definition files of any content: loading ends in a catalog or in problems, never in an error, and
-// the catalog that comes out can be planned from nothing.
+// the catalog that comes out can be planned from nothing. No source can be opened.
 
 #include <stdlib.h>
 
@@ -32,6 +32,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   put_file(&sources, slice_of(data, size));
   require(host_load_sources(buf_slice(&sources), &loaded, &arena, &error));
   require((loaded.problem_count == 0) == (loaded.catalog.size > 0));
+  if (loaded.wanted.size) {
+    require(host_resolve(&loaded, slice_of("\x80", 1), &arena, &error));
+    require(loaded.problem_count > 0 && loaded.catalog.size == 0);
+  }
   if (loaded.catalog.size) {
     HostPlan plan;
     require(host_plan((Slice){0}, loaded.catalog, &plan, &arena, &error));

@@ -115,11 +115,26 @@ local function blueprint()
     views = {
       { name = 'both', id = 9, entities = { 'user', 'driver' }, source = 'stats', slots = 4,
         bound = '<', delay = 600000000, online = false, features = {
-          { name = 'v', type = 'vector(8)', column = 'v', slot = 3 } } },
+          { name = 'v', type = 'vector(8)', column = 'v', slot = 3 } },
+        filter = { at = 'd.lua:5', code = 'f1', inputs = { { name = 'ok', type = 'bool' } } },
+        transform = { at = 'd.lua:6', code = 'f2', on_error = 'null', inputs = {
+          { name = 'a', type = 'float64', column = 'aa' }, { name = 'b', type = 'string' } } } },
       { name = 'stats', id = 1, entities = { 'driver' }, source = 'stats', slots = 2,
         ttl = 86400000000, bound = '<=', as_known = false, online = true, features = {
           { name = 'conv_rate', type = 'float64', column = 'conv', slot = 1, doc = 'share' },
           { name = 'acc_rate', type = 'float32', column = 'acc_rate', slot = 0 } } },
+    },
+    on_demand = {
+      { name = 'chained', at = 'd.lua:7', level = 1,
+        inputs = { { view = 'price', feature = 'total' } },
+        features = { { name = 'high', type = 'bool' } },
+        transform = { at = 'd.lua:8', code = 'f3',
+          inputs = { { name = 'total', type = 'float64' } } } },
+      { name = 'price', level = 0, doc = 'what it costs',
+        inputs = { { view = 'stats', feature = 'conv_rate' } },
+        features = { { name = 'total', type = 'float64' }, { name = 'text', type = 'string' } },
+        transform = { at = 'd.lua:9', code = 'f4', on_error = 'null', inputs = {
+          { name = 'rate', type = 'float64' }, { name = 'km', type = 'int32' } } } },
     },
     services = {
       { name = 'ranking', at = 'd.lua:9', features = {
@@ -226,6 +241,49 @@ describe('catalog', function()
     assert.equal(1, tonumber(service.role_count))
     assert.same({ 'origin', 'driver_id', 'origin_driver' }, { text(service.roles[0].role),
       text(service.roles[0].key), text(service.roles[0].column) })
+  end)
+
+  it('holds functions of views', function()
+    local catalog = assert(load(blueprint()))
+    local both = C.tidemark_catalog_view(catalog, 'both')
+    assert.same({ 'd.lua:5', 'f1', false }, { text(both.filter.at), text(both.filter.code),
+      both.filter.null_on_error })
+    assert.same({ 'd.lua:6', 'f2', true }, { text(both.transform.at), text(both.transform.code),
+      both.transform.null_on_error })
+    local inputs = both.transform.inputs
+    assert.same({ 'a', 'b' }, names(inputs, both.transform.input_count, 'name'))
+    assert.same({ 'aa', 'b' }, names(inputs, both.transform.input_count, 'column'))
+    local stats = C.tidemark_catalog_view(catalog, 'stats')
+    assert.is_true(stats.filter.at == nil and stats.transform.at == nil)
+  end)
+
+  it('resolves on-demand views, whatever their order', function()
+    local catalog = assert(load(blueprint()))
+    local price = C.tidemark_catalog_on_demand(catalog, 'price')
+    local chained = C.tidemark_catalog_on_demand(catalog, 'chained')
+    assert.same({ 'on_demand_feature_view', 'what it costs', 0 }, { text(price.declared.kind),
+      text(price.declared.doc), price.level })
+    assert.equal(1, tonumber(price.reference_count))
+    assert.is_true(price.references[0].view == C.tidemark_catalog_view(catalog, 'stats'))
+    assert.equal('conv_rate', text(price.references[0].feature.name))
+    assert.same({ 'rate', 'km' }, names(price.transform.inputs, 2, 'name'))
+    assert.same({ 'total', 'text' }, names(price.features, price.feature_count, 'name'))
+    assert.is_true(chained.references[0].view == nil)
+    assert.is_true(chained.references[0].on_demand == price)
+    assert.is_true(chained.references[0].feature == price.features + 0)
+    assert.equal(1, chained.level)
+    assert.is_true(C.tidemark_catalog_on_demand(catalog, 'stats') == nil)
+  end)
+
+  it('keeps the texts of functions where it has some', function()
+    local catalog = assert(load(blueprint()))
+    C.tidemark_catalog_set_texts(catalog, 'abc', 3)
+    assert.equal('abc', text(catalog.texts.data, catalog.texts.size))
+    local plain = blueprint()
+    plain.on_demand, plain.views[1].filter, plain.views[1].transform = nil, nil, nil
+    catalog = assert(load(plain))
+    C.tidemark_catalog_set_texts(catalog, 'abc', 3)
+    assert.equal(0, tonumber(catalog.texts.size))
   end)
 
   it('finds by whole names only', function()
@@ -342,6 +400,57 @@ describe('catalog', function()
     ['views[1].features: two have one name or one slot'] = function(c)
       c.views[2].features[1].slot = 0
     end,
+    ['views[0].transform.at: is missing'] = function(c)
+      c.views[1].transform.at = nil
+    end,
+    ['views[0].filter.code: is missing'] = function(c)
+      c.views[1].filter.code = ''
+    end,
+    ['views[0].filter: expected a map'] = function(c)
+      c.views[1].filter = { 1 }
+    end,
+    ['views[0].transform.on_error: expected error or null'] = function(c)
+      c.views[1].transform.on_error = 'skip'
+    end,
+    ['views[0].transform.inputs[1].type: no type that this tidemark knows'] = function(c)
+      c.views[1].transform.inputs[2].type = 'text'
+    end,
+    ['views[0].transform.inputs: two have one name'] = function(c)
+      c.views[1].transform.inputs[2].name = 'a'
+    end,
+    ['on_demand[0].transform: is missing'] = function(c)
+      c.on_demand[1].transform = nil
+    end,
+    ['on_demand[1].name: is that of a feature_view as well'] = function(c)
+      c.on_demand[2].name = 'stats'
+    end,
+    ['on_demand[1].features: two have one name'] = function(c)
+      c.on_demand[2].features[2].name = 'total'
+    end,
+    ['on_demand[0].level: not above that of its inputs'] = function(c)
+      c.on_demand[1].level = 0
+    end,
+    ['on_demand[0].level: not an integer that it may be'] = function(c)
+      c.on_demand[1].level = 101
+    end,
+    ['on_demand[1].inputs[0].view: no feature_view "gone"'] = function(c)
+      c.on_demand[2].inputs[1].view = 'gone'
+    end,
+    ['on_demand[0].inputs[0].feature: no feature "gone"'] = function(c)
+      c.on_demand[1].inputs[1].feature = 'gone'
+    end,
+    ['on_demand[1].inputs: have no roles'] = function(c)
+      c.on_demand[2].inputs[1].role = 'a'
+    end,
+    ['on_demand[0].inputs[0].role: an on-demand view has no roles'] = function(c)
+      c.on_demand[1].inputs[1].role = 'a'
+    end,
+    ['on_demand[0].inputs: not those that the function has'] = function(c)
+      c.on_demand[1].transform.inputs = {}
+    end,
+    ['on_demand[0].inputs: not of the types that the function has'] = function(c)
+      c.on_demand[1].transform.inputs[1].type = 'float32'
+    end,
     ['services[0].features[1].view: no feature_view "gone"'] = function(c)
       c.services[1].features[2].view = 'gone'
     end,
@@ -398,6 +507,8 @@ describe('references', function()
     assert.same({ 'stats@:conv_rate', 'stats@:acc_rate' }, references(catalog, { 'stats:*' }))
     assert.same({ 'stats@to:conv_rate', 'stats@to:acc_rate', 'both@:v' },
       references(catalog, { 'stats@to:*', 'both:v' }))
+    assert.same({ 'price@:total', 'price@:text', 'chained@:high' },
+      references(catalog, { 'price:*', 'chained:high' }))
   end)
 
   it('may be many', function()
@@ -414,6 +525,11 @@ describe('references', function()
       ['elsewhere:acc_rate'] = 'unknown feature_view "elsewhere"',
       ['stats:ac_rate'] = 'feature_view "stats": unknown feature "ac_rate", did you mean '
         .. '"acc_rate"?',
+      ['pric:total'] = 'unknown feature_view "pric", did you mean "price"?',
+      ['price:totl'] = 'on_demand_feature_view "price": unknown feature "totl", did you mean '
+        .. '"total"?',
+      ['price@to:total'] = '"price@to:total": on_demand_feature_view "price" has no roles; the '
+        .. 'views among its inputs are joined under their own keys',
       ['stats@x:nothing'] = 'feature_view "stats": unknown feature "nothing"',
     }
     for written, expected in pairs(cases) do
