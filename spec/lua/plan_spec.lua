@@ -1,4 +1,5 @@
 local host = require 'spec.support.host'
+local msgpack = require 'tidemark.msgpack'
 
 local BASE = [[
 entity 'driver' { keys = { int64 'driver_id' } }
@@ -171,6 +172,90 @@ describe('plan', function()
     assert.same({ '- v:x', '+ v:y', '+ v@o:x', 'roles.o.driver_id: none -> d' },
       plan.changes[1].details)
     assert.is_false(plan.changes[1].incompatible)
+  end)
+
+  it('tells a changed function from one that only looks different', function()
+    local function with(body, rest)
+      return view("inputs = { float64 'a', float64 'b' }, transform = function(row) " .. body
+        .. ' end,' .. (rest or ''), "float64 'x'")
+    end
+    local plan = change(with 'return { x = row.a }',
+      with '-- the same\n\n return {\n x=row.a }')
+    assert.same({}, plan.changes)
+    plan = change(with 'return { x = row.a }', with 'return { x = row.a + 1 }')
+    local keeps = 'transform: rows that are stored online keep what was made of them until the '
+      .. 'view is materialized anew'
+    assert.same({ 'transform: changed', keeps }, plan.changes[1].details)
+    assert.is_false(plan.changes[1].incompatible)
+    plan = change(with 'return { x = row.a }', with('return { x = row.b }', "on_error = 'null',"))
+    assert.same({ 'transform: changed', 'on_error: error -> null',
+      'transform: - input "a" float64', 'transform: + input "b" float64', keeps },
+      plan.changes[1].details)
+    plan = change(view('', "float64 'x'"), with 'return { x = row.a }')
+    assert.same({ 'transform: added', keeps }, plan.changes[1].details)
+    plan = change(with 'return { x = row.a }', view('', "float64 'x'"))
+    assert.same({ 'transform: removed', keeps }, plan.changes[1].details)
+  end)
+
+  it('reports inputs that have become others', function()
+    local function with(input)
+      return view('inputs = { ' .. input .. ' }, filter = function(row) return row.a end,',
+        "float64 'x'")
+    end
+    local plan = change(with "bool 'a'", with "int32 'a' { column = 'b' }")
+    assert.same({ 'filter: input "a": type bool -> int32', 'filter: input "a": column a -> b' },
+      { unpack(plan.changes[1].details, 1, 2) })
+  end)
+
+  describe('of on-demand views', function()
+    local VIEWS = view('', "float64 'a', float64 'b'")
+
+    local function fare(fields, result)
+      return VIEWS .. ("on_demand_feature_view 'f' { %s, transform = function(row) return { %s } "
+        .. 'end }\n'):format(fields, result)
+    end
+
+    it('says what a new one brings', function()
+      local plan = host.plan('', declare(fare(
+        "inputs = { 'v:a' }, request = { int32 'km' }, features = { float64 'x' }", 'x = row.a')))
+      assert.same({ '+ v:a', '+ request field "km" int32', '+ feature "x" float64',
+        'transform: of a float64, km int32' }, plan.changes[5].details)
+      assert.same({ 'create', 'on_demand_feature_view', 0 },
+        { plan.changes[5].action, plan.changes[5].kind, plan.incompatible_count })
+    end)
+
+    it('wants consent for what breaks requests', function()
+      local old = fare("inputs = { 'v:a' }, request = { int32 'km', bool 'old' }, "
+        .. "features = { float64 'x', bool 'y' }", 'x = row.a, y = true')
+      local plan = change(old, fare("inputs = { 'v:b' }, request = { int64 'km', bool 'new' }, "
+        .. "features = { float32 'x' }", 'x = row.b'))
+      local found = plan.changes[1]
+      assert.same({ '- v:a', '+ v:b', 'request field "km": type int32 -> int64',
+        '+ request field "new" bool', '- request field "old" bool', '- feature "y" bool',
+        'feature "x": type float64 -> float32', 'transform: changed' }, found.details)
+      assert.equal('request field "km": clients send the old type; request field "new" is new: '
+        .. 'requests that do not send it fail; request field "old" is removed: requests that send '
+        .. 'it fail; feature "y" is removed: requests for it fail; feature "x": clients expect '
+        .. 'the old type', found.reason)
+      plan = change(old, VIEWS)
+      assert.equal('requests for its features fail', plan.changes[1].reason)
+    end)
+
+    it('is harmless where only the function is another one', function()
+      local fields = "request = { int32 'km' }, features = { float64 'x' }"
+      local plan = change(fare(fields, 'x = row.km'), fare(fields, 'x = row.km * 2'))
+      assert.same({ 'transform: changed' }, plan.changes[1].details)
+      assert.equal(0, plan.incompatible_count)
+    end)
+  end)
+
+  it('reads catalogs of before there were functions', function()
+    local first = host.plan('', declare(view('', "int64 'x'")))
+    first.catalog.on_demand = nil
+    local plan = host.plan(msgpack.encode(first.catalog), declare(view('', "int64 'x'")
+      .. "on_demand_feature_view 'f' { inputs = { 'v:x' }, features = { int64 'y' }, "
+      .. 'transform = function(row) return { y = row.x } end }'))
+    assert.equal(1, plan.change_count)
   end)
 
   it('gives the same bytes when it is asked again', function()
