@@ -100,7 +100,7 @@ static bool put_text(Buf *out, Type type, const MpToken *token, Error *err)
   if (!fits) {
     return wrong_type(type, token, err);
   }
-  if (type.kind == TYPE_STRING && !text_is_utf8(token->bytes)) {
+  if (type.kind == TYPE_STRING && !utf8_is_valid(token->bytes)) {
     return error_set(err, ERR_DATA, "the string is not UTF-8");
   }
   Column column = {.type = type, .slices = &token->bytes};

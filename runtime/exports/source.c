@@ -131,5 +131,5 @@ bool tidemark_source_parse_int(const char *text, size_t size, int64_t *value)
 
 bool tidemark_source_is_utf8(const char *text, size_t size)
 {
-  return text_is_utf8(slice_of(text, size));
+  return utf8_is_valid(slice_of(text, size));
 }

@@ -650,7 +650,7 @@ static bool to_time(Value value, TimeUnit unit, Time *out)
 static bool to_string(Value value, Slice *out)
 {
   *out = value.bytes;
-  return value.kind == VALUE_TEXT ? true : value.kind == VALUE_BYTES && text_is_utf8(value.bytes);
+  return value.kind == VALUE_TEXT ? true : value.kind == VALUE_BYTES && utf8_is_valid(value.bytes);
 }
 
 static int hex_digit(char byte)

@@ -203,7 +203,7 @@ static bool take_header(Csv *csv, char *at, char *end, Error *err)
   bool *there = mem_zalloc(limit, sizeof(bool));
   size_t count;
   bool ok = false;
-  if (!text_is_utf8(slice_of(at, (size_t)(end - at)))) {
+  if (!utf8_is_valid(slice_of(at, (size_t)(end - at)))) {
     error_set(err, ERR_DATA, "the header is not UTF-8");
     goto out;
   }
@@ -317,7 +317,7 @@ void csv_close(Csv *csv)
 static bool take_row(Csv *csv, char *at, char *end, size_t row, Error *err)
 {
   size_t count;
-  if (!text_is_utf8(slice_of(at, (size_t)(end - at)))) {
+  if (!utf8_is_valid(slice_of(at, (size_t)(end - at)))) {
     return error_set(err, ERR_DATA, "the row is not UTF-8");
   }
   const char *wrong = split_row(at, end, csv->fields, csv->there, csv->header_count, &count);

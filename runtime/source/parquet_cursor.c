@@ -471,7 +471,7 @@ static size_t convert_texts(CursorColumn *column, const Slice *from, size_t coun
   for (size_t i = 0; i < count; i++) {
     bool there = column->valid[i / 64] >> (i % 64) & 1;
     column->texts[i] = there ? from[column->at[i]] : slice_of(NULL, 0);
-    if (column->conversion == CONVERT_TEXT && !text_is_utf8(column->texts[i])) {
+    if (column->conversion == CONVERT_TEXT && !utf8_is_valid(column->texts[i])) {
       return i;
     }
   }

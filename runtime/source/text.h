@@ -3,9 +3,8 @@
 // float and not as an integer.
 
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "data/column.h"
-
-bool text_is_utf8(Slice text);
 
 enum { TEXT_FLOAT_SIZE = 32 };
 // "0.1", "5.0", "1e300", "nan", "inf", "-inf"; the length.
