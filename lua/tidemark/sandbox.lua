@@ -2,6 +2,8 @@
 -- processor time and memory are bounded outside (runtime/host); here is what those bounds cannot
 -- see: one call into C that runs for minutes, and everything that differs from run to run.
 
+local bit = require 'bit'
+
 local M = {}
 
 --- Per library what is offered, and what is not with the reason. A spec compares this with what the
@@ -95,7 +97,21 @@ for _, library in ipairs { 'string', 'table', 'math' } do
     original[library][name] = value
   end
 end
-local gsub, find, format = string.gsub, string.find, string.format
+local gsub, find, format, floor = string.gsub, string.find, string.format, math.floor
+
+-- Who counts the steps of functions that run for rows (runner.lua). One call into C may take as
+-- long as many steps of Lua, so it is charged for what it has to look at.
+local charge = function(_) end -- steps
+local caught = function(_) end -- an error that pcall caught; raises again what may not be caught
+
+--- Sets who counts.
+---@param new_charge fun(steps: number)
+---@param new_caught fun(message: any)
+function M.use_counter(new_charge, new_caught)
+  charge, caught = new_charge, new_caught
+end
+
+local BYTES_PER_STEP = 64
 
 -- Strings -----------------------------------------------------------------------------------------
 
@@ -127,19 +143,38 @@ local function safe_rep(text, count, separator)
   if type(count) == 'number' and size * count > MAX_REPEAT then
     error('string.rep: a result of more than 16 MiB is not allowed', 2)
   end
-  return original.string.rep(text, count, separator)
+  local result = original.string.rep(text, count, separator)
+  charge(#result / BYTES_PER_STEP)
+  return result
 end
 
---- Steps that matching may take at worst: from each place, every way to share the text out among
---- the repetitions, which are C(length + repetitions, repetitions).
-local function pattern_steps(subject, pattern)
+local MAX_KNOWN = 1000
+local known, known_count = {}, 0 -- by pattern: how many repetitions it has, negative with an anchor
+
+local function count_repetitions(pattern)
   local plain = gsub(pattern, '%%[^bf%d]', 'x')
   plain = gsub(plain, '%[%^?%]?[^%]]*%]', 'x')
   local _, repetitions = gsub(plain, '[*+?-]', '')
   local _, others = gsub(plain, '%%[bf%d]', '')
-  local steps = find(pattern, '^%^') and 1 or #subject + 1
-  for i = 1, repetitions + others do
-    steps = steps * (#subject + i) / i
+  local count = repetitions + others
+  if known_count == MAX_KNOWN then
+    known, known_count = {}, 0
+  end
+  known[pattern] = find(pattern, '^%^') and -count - 1 or count
+  known_count = known_count + 1
+  return known[pattern]
+end
+
+--- Steps that matching may take at worst: from each place, every way to share the text out among
+--- the repetitions, which are C(length + repetitions, repetitions).
+local function pattern_steps(size, pattern)
+  local repetitions = known[pattern] or count_repetitions(pattern)
+  local steps = size + 1
+  if repetitions < 0 then
+    repetitions, steps = -repetitions - 1, 1
+  end
+  for i = 1, repetitions do
+    steps = steps * (size + i) / i
   end
   return steps
 end
@@ -149,7 +184,8 @@ local function guard_pattern(name, subject, pattern)
     subject = tostring(subject)
   end
   if type(pattern) == 'string' and type(subject) == 'string' then
-    if #pattern > 1024 or pattern_steps(subject, pattern) > MAX_PATTERN_STEPS then
+    charge(#subject / BYTES_PER_STEP)
+    if #pattern > 1024 or pattern_steps(#subject, pattern) > MAX_PATTERN_STEPS then
       error(('string.%s: the pattern could take too long on a text of %d bytes')
         :format(name, #subject), 3)
     end
@@ -202,10 +238,107 @@ local function safe_gsub(subject, pattern, replacement, limit)
 end
 
 local function safe_sort(items, less)
+  charge(type(items) == 'table' and #items or 0)
   return call_nested('table.sort', original.table.sort, items, less)
 end
 
+local function safe_concat(items, ...)
+  charge(type(items) == 'table' and #items or 0)
+  local result = original.table.concat(items, ...)
+  charge(#result / BYTES_PER_STEP)
+  return result
+end
+
+-- Errors ------------------------------------------------------------------------------------------
+
+local function after_pcall(ok, ...)
+  if not ok then
+    caught((...))
+  end
+  return ok, ...
+end
+
+local function safe_pcall(callee, ...)
+  return after_pcall(pcall(callee, ...))
+end
+
+-- Numbers -----------------------------------------------------------------------------------------
+
+-- The interpreter and compiled code differ in what math.max and math.min make of NaN, in the sign
+-- of math.ceil(-0.5), and in bits of numbers that are not whole. Here there is one answer.
+
+local function number_of(value, name, place)
+  local number = tonumber(value)
+  if not number then
+    error(('math.%s: expected a number as argument %d, got %s'):format(name, place, type(value)), 3)
+  end
+  return number
+end
+
+--- The greater of two numbers; NaN where one of them is.
+local function greater(a, b)
+  return (a ~= a or a > b) and a or b
+end
+
+local function lesser(a, b)
+  return (a ~= a or a < b) and a or b
+end
+
+local function make_extreme(name, better)
+  return function(a, b, ...)
+    local best = number_of(a, name, 1)
+    if b == nil and select('#', ...) == 0 then
+      return best
+    end
+    best = better(best, number_of(b, name, 2))
+    for i = 1, select('#', ...) do
+      best = better(best, number_of((select(i, ...)), name, i + 2))
+    end
+    return best
+  end
+end
+
+local function safe_ceil(value)
+  local result = original.math.ceil(value)
+  if result == 0 then
+    return 0 -- never -0
+  end
+  return result
+end
+
+local MAX_BITS = 2 ^ 51 -- numbers up to here lose no bits
+
+local function whole_of(value, name)
+  local number = tonumber(value)
+  if type(number) ~= 'number' or floor(number) ~= number
+    or number > MAX_BITS or number < -MAX_BITS then
+    error(('bit.%s: expected a whole number, got %s'):format(name,
+      type(value) == 'number' and tostring(value) or type(value)), 3)
+  end
+  return number
+end
+
+local function make_bits(name, operation)
+  return function(a, b, ...)
+    a = whole_of(a, name)
+    if b == nil then
+      return operation(a)
+    end
+    b = whole_of(b, name)
+    if select('#', ...) == 0 then
+      return operation(a, b)
+    end
+    for i = 1, select('#', ...) do
+      whole_of((select(i, ...)), name)
+    end
+    return operation(a, b, ...)
+  end
+end
+
 -- Order -------------------------------------------------------------------------------------------
+
+-- What read-only tables show, so that pairs and ipairs can see it.
+local shown = setmetatable({}, { __mode = 'k' })
 
 local RANKS = { number = 1, string = 2, boolean = 3 }
 
@@ -221,34 +354,51 @@ local function before(a, b)
   return false
 end
 
+--- An iterator without a closure, which would not be compiled.
+local function next_sorted(state)
+  local key, value
+  repeat
+    state.at = state.at + 1
+    key = state.keys[state.at]
+    if key == nil then
+      return nil
+    end
+    value = state.items[key]
+  until value ~= nil
+  return key, value
+end
+
 --- pairs in an order that is always the same: numbers, then texts, each sorted.
 local function sorted_pairs(items)
   if type(items) ~= 'table' then
     error("bad argument #1 to 'pairs' (table expected, got " .. type(items) .. ')', 2)
   end
+  items = shown[items] or items
   local keys = {}
   for key in pairs(items) do
+    charge(1)
     if not RANKS[type(key)] then
       error('pairs: a key of type ' .. type(key) .. ' has no order', 2)
     end
     keys[#keys + 1] = key
   end
   table.sort(keys, before)
-  local i = 0
-  return function()
-    local value
-    repeat
-      i = i + 1
-      value = items[keys[i]]
-    until value ~= nil or i > #keys
-    return keys[i], value
-  end
+  return next_sorted, { items = items, keys = keys, at = 0 }
+end
+
+local function see_through_ipairs(items)
+  return ipairs(shown[items] or items)
 end
 
 -- Libraries ---------------------------------------------------------------------------------------
 
 local REPLACED = {
-  _G = { pairs = sorted_pairs, tostring = plain_tostring },
+  _G = {
+    ipairs = see_through_ipairs,
+    pairs = sorted_pairs,
+    pcall = safe_pcall,
+    tostring = plain_tostring,
+  },
   string = {
     find = safe_find,
     format = safe_format,
@@ -257,8 +407,20 @@ local REPLACED = {
     match = safe_match,
     rep = safe_rep,
   },
-  table = { sort = safe_sort },
+  table = { concat = safe_concat, sort = safe_sort },
+  math = {
+    ceil = safe_ceil,
+    max = make_extreme('max', greater),
+    min = make_extreme('min', lesser),
+  },
+  bit = {},
 }
+for _, name in ipairs(M.allowed.bit) do
+  REPLACED.bit[name] = make_bits(name, bit[name])
+end
+
+-- Modules tidemark.library.NAME, which definitions have as NAME.
+M.library_modules = { 'geo', 'hash', 'num', 'text', 'time', 'vec' }
 
 local function copy_library(name)
   local from = name == '_G' and _G or require(name)
@@ -266,6 +428,14 @@ local function copy_library(name)
   local copy = {}
   for _, word in ipairs(M.allowed[name]) do
     copy[word] = replaced[word] or from[word]
+  end
+  return copy
+end
+
+local function copy_module(name)
+  local copy = {}
+  for word, value in pairs(require('tidemark.library.' .. name)) do
+    copy[word] = value
   end
   return copy
 end
@@ -288,7 +458,7 @@ end
 ---@param call? function
 ---@return table
 function M.read_only(items, name, call)
-  return setmetatable({}, {
+  local proxy = setmetatable({}, {
     __index = items,
     __newindex = function()
       error(name .. ' cannot be changed', 2)
@@ -296,6 +466,8 @@ function M.read_only(items, name, call)
     __call = call,
     __metatable = 'locked',
   })
+  shown[proxy] = items
+  return proxy
 end
 
 --- Fresh copies of everything that is allowed: the globals with the libraries in them, and the
@@ -306,6 +478,9 @@ function M.library()
   local globals = copy_library('_G')
   for _, name in ipairs { 'table', 'math', 'bit' } do
     globals[name] = M.read_only(explain_refused(copy_library(name), name), name)
+  end
+  for _, name in ipairs(M.library_modules) do
+    globals[name] = M.read_only(copy_module(name), name)
   end
   return globals, copy_library('string')
 end

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/msgpack.h"
+
 static const char ROOT[] = "definitions";
 static const char LIBRARY[] = "lib";  // what definitions may require; need not be there
 
@@ -207,6 +209,30 @@ bool files_read(const char *folder, DefinitionFiles *files, Arena *arena, Error 
   }
   if (files->count == FILES_MAX_COUNT) {
     add_problem(&walk, ROOT, "holds more than 10,000 files; the rest was left out");
+  }
+  files_sort(files);
+  return true;
+}
+
+bool files_from_texts(Slice texts, DefinitionFiles *files, Arena *arena, Error *err)
+{
+  enum { DEPTH = 2 };
+  MpReader reader = {(const uint8_t *)texts.data, (const uint8_t *)texts.data + texts.size};
+  MpReader check = reader;
+  MpToken map;
+  if (mp_skip(&check, (MpLimits){DEPTH, 2 * FILES_MAX_COUNT + 1}) != MP_OK
+      || (map = mp_take(&reader)).kind != MP_MAP) {
+    return error_set(err, ERR_DATA, "the stored definitions are damaged: not a map of texts");
+  }
+  for (uint32_t i = 0; i < map.count; i++) {
+    MpToken path = mp_take(&reader);
+    MpToken text = mp_take(&reader);
+    if (path.kind != MP_STR || text.kind != MP_STR) {
+      return error_set(err, ERR_DATA, "the stored definitions are damaged: not a map of texts");
+    }
+    DefinitionFile file = {.path = arena_text(arena, path.bytes), .text = text.bytes};
+    file.problem = files_text_problem(file.text);
+    files_add(files, file, arena);
   }
   files_sort(files);
   return true;

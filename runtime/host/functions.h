@@ -41,6 +41,10 @@ RowFunction *functions_filter(Functions *functions, const View *view, Error *err
 RowFunction *functions_transform(Functions *functions, const View *view, Error *err);
 RowFunction *functions_on_demand(Functions *functions, const OnDemand *view, Error *err);
 
+// Why the function runs interpreted, for its author; NULL where nothing keeps it from being
+// compiled.
+const char *functions_note(const RowFunction *function);
+
 typedef struct {
   size_t count;
   const Column *const *inputs;  // as the function's inputs; borrowed for the call

@@ -12,6 +12,7 @@
 enum {
   HOOK_INTERVAL = 100,     // instructions; C functions between two of them run uninterrupted
   STACK_SIZE = 256 << 20,  // bytes of address space: nested callbacks use about 1 KiB per level
+  LARGE_BLOCK = 1 << 20,   // bytes
 };
 
 // Modules -----------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ bool state_find_place(lua_State *L, char *file, size_t size, int *line)
 
 static void record_place(StateLimits *limits)
 {
-  if (!limits->state
+  if (limits->compiled || !limits->state
       || !state_find_place(limits->state, limits->file, sizeof(limits->file), &limits->line)) {
     limits->line = 0;
   }
@@ -140,6 +141,11 @@ static void *allocate(void *context, void *old, size_t old_size, size_t size)
       limits->reached = LIMIT_MEMORY;
       record_place(limits);
     }
+    return NULL;
+  }
+  if (size > old_size && size >= LARGE_BLOCK && limits->may_allocate
+      && !limits->may_allocate(limits->context)) {
+    limits->reached = LIMIT_TIME;
     return NULL;
   }
   void *block = realloc(old, size);

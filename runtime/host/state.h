@@ -24,6 +24,12 @@ typedef struct {
   lua_State *state;
   char file[512];  // where a limit was reached: definition file and
   int line;        // line; 0 when it is not known
+
+  // With the JIT on, frames tell nothing while memory is allocated: no place is recorded.
+  bool compiled;
+  // Asked before a large block is allocated; false refuses it as LIMIT_TIME. NULL: not asked.
+  bool (*may_allocate)(void *context);
+  void *context;
 } StateLimits;
 
 // A state with the standard libraries and our modules, the JIT off, and memory bounded by
