@@ -288,6 +288,8 @@ local function compare_field(change, field, old, new, prefix)
     compare_references(change, old or {}, new or {}, field)
   elseif field.kind == 'tags' or field.kind == 'columns' or field.kind == 'roles' then
     compare_map(change, prefix .. field.name, old, new)
+  elseif field.kind == 'column' and prefix ~= '' and (old == nil or new == nil) then
+    return -- the transform, which has come or gone, has been spoken of
   elseif not same(old, new) then
     add_detail(change, '%s%s%s %s -> %s', prefix, field.name, prefix == '' and ':' or '',
       print_value(field.kind, old), print_value(field.kind, new))
