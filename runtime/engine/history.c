@@ -155,7 +155,8 @@ static bool next_part(History *history, Error *err)
 
 // --- Writing ---
 
-// Status of a value: the row's, and NULL_VALUE where the row is there and the value is not.
+// Status of a value: the row's, and what there is to say of the value itself where the row is
+// there.
 static Column status_column(History *history, const ViewJoin *join, const Column *values,
                             size_t first, size_t count)
 {
@@ -163,7 +164,7 @@ static Column status_column(History *history, const ViewJoin *join, const Column
   for (size_t i = 0; i < count; i++) {
     ValueStatus status = join->matches.statuses[first + i];
     if (status == STATUS_PRESENT && !column_has(values, i)) {
-      status = STATUS_NULL_VALUE;
+      status = column_failed(values, i) ? STATUS_ERROR : STATUS_NULL_VALUE;
     }
     texts[i] = slice_text(status_name(status));
   }

@@ -33,7 +33,8 @@ typedef struct {
 
   Known *known;  // every name that a field may have; the first of equal ones counts
   size_t known_count;
-  MpReader *values;  // keys, features, inputs, times
+  Known ignored;     // a column of the source that no function takes
+  MpReader *values;  // keys, features, inputs, times, what is ignored
   size_t value_count;
   size_t times;         // place of the first time
   int *features;        // of each slot: place in `values`, or NOWHERE
@@ -220,7 +221,8 @@ static void know_fields(Encoder *it)
   size_t names = 2 * view->key_count + view->feature_count + inputs + TIME_NAMES;
   it->known = arena_alloc(it->arena, names * sizeof(*it->known));
   it->times = view->key_count + view->feature_count + inputs;
-  it->value_count = it->times + FIELD_COUNT;
+  it->ignored.place = it->times + FIELD_COUNT;
+  it->value_count = it->ignored.place + 1;
   it->values = arena_zalloc(it->arena, it->value_count, sizeof(*it->values));
   know_inputs(it, know_features(it, know_keys(it)));
   know_times(it);
@@ -231,14 +233,19 @@ static MpReader time_value(const Encoder *it, TimeField field)
   return it->values[it->times + field];
 }
 
-static const Known *find_known(const Encoder *it, Slice name)
+// Rows that are transformed may have all columns of the source: the inputs all have to be there, so
+// that a name that is mistyped is noticed anyway.
+static const Known *find_known(Encoder *it, Slice name)
 {
   for (size_t i = 0; i < it->known_count; i++) {
     if (slice_equal(it->known[i].name, name)) {
       return &it->known[i];
     }
   }
-  return NULL;
+  if (!it->view->transform.at || view_feature(it->view, name)) {
+    return NULL;
+  }
+  return &it->ignored;
 }
 
 static bool unknown_field(const Encoder *it, Slice name, Error *err)
@@ -472,7 +479,7 @@ static const Known *find_hinted(Encoder *it, uint32_t n, Slice name)
     return it->hints[n];
   }
   const Known *known = find_known(it, name);
-  if (known && n < it->hint_count) {
+  if (known && known != &it->ignored && n < it->hint_count) {
     it->hints[n] = known;
   }
   return known;
@@ -531,11 +538,13 @@ static bool encode_columns(Encoder *it, MpReader reader, uint32_t columns, Error
     skip_value(&reader);
     MpToken list = mp_take(&column);
     if (list.kind != MP_ARRAY) {
-      return error_set(err, ERR_INVALID, "column \"%s\" has to be a list", known->name.data);
+      return error_set(err, ERR_INVALID, "column \"%.*s\" has to be a list", quoted(name.bytes),
+                       name.bytes.data);
     }
     if (i && list.count != rows) {
-      return error_set(err, ERR_INVALID, "column \"%s\" has %" PRIu32 " rows, others have %" PRIu32,
-                       known->name.data, list.count, rows);
+      return error_set(err, ERR_INVALID,
+                       "column \"%.*s\" has %" PRIu32 " rows, others have %" PRIu32,
+                       quoted(name.bytes), name.bytes.data, list.count, rows);
     }
     rows = list.count;
     cursors[known->place] = column;

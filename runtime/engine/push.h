@@ -11,9 +11,10 @@
 // given as nil becomes null.
 //
 // Rows of a view with functions give what these take, by the source's names of the columns, and may
-// name keys as the source does. A column that is missing is no null: such a row is rejected. The
-// filter leaves rows out, and the transform makes the features. Where a row gives no time,
-// functions see the one that counts.
+// name keys as the source does. A column that is missing is no null: such a row is rejected; other
+// columns of the source do not matter where a transform makes the features. The filter leaves rows
+// out, and the transform makes the features. Where a row gives no time, functions see the one that
+// counts.
 //
 // Rows that are wrong are rejected one by one and do not hinder the others.
 
