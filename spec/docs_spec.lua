@@ -80,6 +80,7 @@ describe('the documents', function()
       local text = read_file(document):gsub('https?://%S+', '')
       for name in text:gmatch('[%w_./]*[%w_]+/[%w_]+%.[chlm][udh]?a?%f[%W]') do
         local example = name:match('NAME') or name:match('^definitions/') or name:match('^data/')
+          or name:match('^lib/')
         if not example and not exists(name) and not exists('runtime/' .. name)
           and not exists((document:match('^(.*)/') or '.') .. '/' .. name) then
           missing[#missing + 1] = document .. ': ' .. name

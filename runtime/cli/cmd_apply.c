@@ -6,6 +6,7 @@
 #include "cli/print.h"
 #include "cli/problems.h"
 #include "cli/session.h"
+#include "cli/stubs.h"
 
 typedef struct {
   unsigned created, updated, deleted;
@@ -176,10 +177,25 @@ bool cmd_plan_run(Args *args, Error *err)
   return good;
 }
 
+// What was applied is what the editor should know; it is applied whatever becomes of this.
+static void refresh_stubs(Session *session, const Args *args)
+{
+  Catalog *catalog;
+  Error err = {0};
+  if (!engine_pin(session->engine, &catalog, &err)
+      || !stubs_refresh(".", catalog, args->arena, &err)) {
+    print_note(args, "the editor's stubs are not fresh: %s", err.message);
+  }
+  catalog_unref(catalog);
+}
+
 bool cmd_apply_run(Args *args, Error *err)
 {
   Session session;
   bool good = session_open(&session, args, err) && run_apply(&session, args, err);
+  if (good) {
+    refresh_stubs(&session, args);
+  }
   session_close(&session);
   return good;
 }

@@ -55,18 +55,26 @@ static void put_bash_command(const Command *command, Buf *out)
   buf_print(out, "' ;;\n");
 }
 
-// What was applied is asked for when it is needed, from the project that the line names.
+// What was applied is asked for when it is needed, from the project that the line names. What is
+// tried and tested may not be applied yet: those names are looked for in the definitions.
 static const char BASH_HEAD[] =
     "# tidemark completion for bash: source <(tidemark completion bash)\n"
     "_tidemark_names() {\n"
     "  tidemark \"$@\" list --format csv 2> /dev/null | tail -n +2 | cut -d, -f1\n"
     "}\n"
+    "_tidemark_views() {\n"
+    "  grep -rhoE --include='*.lua' \"^(on_demand_)?feature_view ['\\\"][A-Za-z0-9_]+\" "
+    "\"$1/definitions\" 2> /dev/null |\n"
+    "    tr -d '\\\"' | cut -d' ' -f2 | tr -d \"'\" | sort\n"
+    "}\n"
     "_tidemark() {\n"
     "  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
     "  local command='' options='' choices='' i\n"
+    "  local folder=.\n"
     "  local -a project=()\n"
     "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
     "    case ${COMP_WORDS[i]} in\n"
+    "    -C|--project) folder=${COMP_WORDS[i+1]} ;;&\n"
     "    -C|--project|--store) project+=(\"${COMP_WORDS[i]}\" \"${COMP_WORDS[++i]}\") ;;\n"
     "    --format) ((i++)) ;;\n"
     "    -*) ;;\n"
@@ -79,6 +87,12 @@ static const char BASH_HEAD[] =
     "    --view|-v) names=feature-views ;;\n"
     "    --service|-s) names=feature-services ;;\n"
     "    describe) names=$command ;;\n"
+    "  esac\n"
+    "  case $command in\n"
+    "    try|test) [[ $word == -* || $previous == -* ]] || {\n"
+    "      COMPREPLY=($(compgen -W \"$(_tidemark_views \"$folder\")\" -- \"$word\"))\n"
+    "      return\n"
+    "    } ;;\n"
     "  esac\n"
     "  if [[ -n $names ]]; then\n"
     "    COMPREPLY=($(compgen -W \"$(_tidemark_names \"${project[@]}\" \"$names\")\" -- "

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/print.h"
+#include "cli/stubs.h"
 #include "cli/texts.h"
 
 enum { DRIVERS = 5, FIRST_DRIVER = 1001, HOURS_APART = 6, SAMPLES = 28, ORDERS = 20 };
@@ -16,12 +17,13 @@ enum { DRIVERS = 5, FIRST_DRIVER = 1001, HOURS_APART = 6, SAMPLES = 28, ORDERS =
 static const Time FIRST_TIME = INT64_C(1735689600000000);  // 2025-01-01T00:00:00Z
 static const int64_t HOUR = INT64_C(3600000000);
 
-// Where each embedded text goes; stubs are added to these.
+// Where each embedded text goes.
 static const struct {
   const char *name;
   const char *path;
 } FILES[] = {
     {"init/definitions/driver.lua", "definitions/driver.lua"},
+    {"init/definitions/trips.lua", "definitions/trips.lua"},
     {"init/readme.md", "README.md"},
     {"init/luarc.json", ".luarc.json"},
     {"init/gitignore", ".gitignore"},
@@ -109,11 +111,12 @@ static void make_stats(Buf *out)
 static void make_orders(Buf *out)
 {
   uint64_t state = 2;
-  buf_print(out, "order_id,driver_id,event_timestamp,accepted\n");
+  buf_print(out, "order_id,driver_id,event_timestamp,distance_km,accepted\n");
   for (int order = 0; order < ORDERS; order++) {
     // The last driver is one that has no history.
     buf_print(out, "%d,%u,", order + 1, FIRST_DRIVER + next_number(&state, DRIVERS + 1));
     put_time(FIRST_TIME + HOUR * 8 * order + next_number(&state, 3600) * INT64_C(1000000), out);
+    buf_print(out, ",%u.%u", 1 + next_number(&state, 30), next_number(&state, 10));
     buf_print(out, ",%s\n", next_number(&state, 3) ? "true" : "false");
   }
 }
@@ -140,11 +143,8 @@ static bool write_texts(const char *folder, Arena *arena, Error *err)
         good = good && write_text(folder, FILES[i].path, bytes, arena, err);
       }
     }
-    if (strncmp(text->name, "stubs/", 6) == 0) {
-      good = write_text(folder, arena_print(arena, ".tidemark/%s", text->name), bytes, arena, err);
-    }
   }
-  return good;
+  return good && stubs_write(folder, NULL, arena, err);
 }
 
 bool cmd_init_run(Args *args, Error *err)
@@ -157,9 +157,10 @@ bool cmd_init_run(Args *args, Error *err)
   print_note(args,
              "%s is ready. Next:\n"
              "  cd %s\n"
+             "  tidemark test\n"
              "  tidemark apply\n"
              "  tidemark get-historical-features --spine data/orders.csv "
-             "--service driver_ranking -o training.csv\n"
+             "--service trip_ranking -o training.csv\n"
              "  tidemark materialize 2025-01-01 2025-01-08\n"
              "  tidemark get-online-features -e driver_id=1001,1002 --service driver_ranking",
              folder, folder);

@@ -74,6 +74,25 @@ static const Option APPLY_OPTIONS[] = {
     {0},
 };
 
+#define OPTION_WATCH                                                                     \
+  {                                                                                      \
+    .name = "watch", .help = "again whenever a file below definitions/ or lib/ is saved" \
+  }
+
+static const Option TRY_OPTIONS[] = {
+    {.name = "rows",
+     .metavar = "FILE",
+     .help =
+         "rows to try it on, in the columns of the view's source; an on-demand view needs them, "
+         "in the columns of its inputs and request"},
+    {.name = "limit", .metavar = "N", .help = "rows that are shown (default: 10)"},
+    {.name = "where-failed", .help = "only rows that the functions fail on"},
+    OPTION_WATCH,
+    {0},
+};
+
+static const Option TEST_OPTIONS[] = {OPTION_WATCH, {0}};
+
 static const Option HISTORY_OPTIONS[] = {
     {.name = "spine",
      .metavar = "FILE",
@@ -211,6 +230,12 @@ static const char *const INIT_EXAMPLES[] = {"tidemark init my-features", NULL};
 static const char *const PLAN_EXAMPLES[] = {"tidemark plan", "tidemark plan --format json", NULL};
 static const char *const APPLY_EXAMPLES[] = {"tidemark apply",
                                              "tidemark apply --allow-incompatible", NULL};
+static const char *const TRY_EXAMPLES[] = {
+    "tidemark try driver_quality --limit 5", "tidemark try driver_quality --where-failed",
+    "tidemark try trip_offer --rows offers.csv --watch", NULL};
+static const char *const TEST_EXAMPLES[] = {"tidemark test", "tidemark test driver_quality --watch",
+                                            "tidemark test definitions/driver.lua --format json",
+                                            NULL};
 static const char *const HISTORY_EXAMPLES[] = {
     "tidemark get-historical-features --spine orders.parquet --service driver_ranking "
     "-o training.parquet",
@@ -250,6 +275,7 @@ static const char *const SERVICES_EXAMPLES[] = {"tidemark feature-services descr
 static const char *const COMPLETION_EXAMPLES[] = {
     "source <(tidemark completion bash)", "tidemark completion zsh > \"${fpath[1]}/_tidemark\"",
     "tidemark completion fish > ~/.config/fish/completions/tidemark.fish", NULL};
+static const char *const STUBS_EXAMPLES[] = {"tidemark stubs", NULL};
 static const char *const DOCTOR_EXAMPLES[] = {"tidemark doctor", NULL};
 static const char *const CONTRACT_EXAMPLES[] = {"tidemark contract", NULL};
 static const char *const VERSION_EXAMPLES[] = {"tidemark version", NULL};
@@ -288,6 +314,30 @@ const Command COMMANDS[] = {
      .options = APPLY_OPTIONS,
      .examples = APPLY_EXAMPLES,
      .run = cmd_apply_run},
+    {.name = "try",
+     .arguments = "VIEW",
+     .least = 1,
+     .most = 1,
+     .summary = "show what a view makes of some rows, before it is applied",
+     .details =
+         "Reads the view from the definitions folder and rows from its source, and shows inputs "
+         "and "
+         "features side by side. A row that the filter leaves out, or that a function fails on, "
+         "says so in its place. Nothing is written.",
+     .options = TRY_OPTIONS,
+     .examples = TRY_EXAMPLES,
+     .run = cmd_try_run},
+    {.name = "test",
+     .arguments = "[NAME|FILE...]",
+     .most = SIZE_MAX,
+     .summary = "run the tests of the definitions",
+     .details =
+         "Each `test` of the definitions folder gives rows to a view and compares what comes out. "
+         "NAME is that of a test or of a view, FILE a definition file; without any, all tests are "
+         "run. Nothing is written. Exit status 1 when a test fails.",
+     .options = TEST_OPTIONS,
+     .examples = TEST_EXAMPLES,
+     .run = cmd_test_run},
     {.name = "get-historical-features",
      .arguments = "",
      .summary = "build a point-in-time training set",
@@ -416,6 +466,16 @@ const Command COMMANDS[] = {
      .examples = SERVICES_EXAMPLES,
      .choices = CATALOGUE_ACTIONS,
      .run = cmd_catalogue_run},
+    {.name = "stubs",
+     .arguments = "",
+     .summary = "write what an editor needs to complete the definitions",
+     .details =
+         "Writes .tidemark/stubs for lua-language-server: the words of definitions, the library, "
+         "and "
+         "for each view with functions the classes VIEW.row and VIEW.features, so that "
+         "`---@param row VIEW.row` above a function completes its fields. apply keeps these fresh.",
+     .examples = STUBS_EXAMPLES,
+     .run = cmd_stubs_run},
     {.name = "doctor",
      .arguments = "",
      .summary = "check that everything needed is there and works",

@@ -11,6 +11,9 @@ const Command *commands_find(const char *name);  // NULL when there is none
 bool cmd_init_run(Args *args, Error *err);
 bool cmd_plan_run(Args *args, Error *err);
 bool cmd_apply_run(Args *args, Error *err);
+bool cmd_try_run(Args *args, Error *err);
+bool cmd_test_run(Args *args, Error *err);
+bool cmd_stubs_run(Args *args, Error *err);
 bool cmd_history_run(Args *args, Error *err);
 bool cmd_materialize_run(Args *args, Error *err);
 bool cmd_materialize_incremental_run(Args *args, Error *err);

@@ -168,8 +168,12 @@ describe('shell completion', function()
     local folder = space:path('mine')
     cli.must({ 'init', folder })
     assert.same('', complete('-C', folder, 'materialize', '--view', ''))
+    assert.same('driver_hourly_stats driver_quality trip_offer',
+      complete('-C', folder, 'try', ''))
+    assert.same('trip_offer', complete('-C', folder, 'test', 'tr'))
     cli.must({ '-C', folder, 'apply' })
-    assert.same('driver_hourly_stats', complete('-C', folder, 'materialize', '--view', ''))
+    assert.same('driver_hourly_stats driver_quality',
+      complete('-C', folder, 'materialize', '--view', ''))
     assert.same('driver_ranking', complete('-C', folder, 'get-online-features', '-s', 'dr'))
     assert.same('driver', complete('-C', folder, 'entities', 'describe', ''))
   end)
@@ -224,15 +228,15 @@ describe('tidemark init', function()
     local function must(...)
       return cli.must({ '-C', folder, ... })
     end
-    assert.matches('Plan: 4 to add, 0 to change, 0 to delete.', must('plan'), 1, true)
-    assert.matches('Applied generation 1: 4 added', must('apply'), 1, true)
+    assert.matches('Plan: 7 to add, 0 to change, 0 to delete.', must('plan'), 1, true)
+    assert.matches('Applied generation 1: 7 added', must('apply'), 1, true)
     assert.matches('Nothing to change', must('apply'), 1, true)
 
     must('get-historical-features', '--spine', 'data/orders.csv', '--service', 'driver_ranking',
       '-o', 'training.csv')
     local training = lines(space:read('mine/training.csv'))
     assert.same(1 + 20, #training)
-    assert.same('order_id,driver_id,event_timestamp,accepted,conv_rate,acc_rate,avg_daily_trips',
+    assert.same('order_id,driver_id,event_timestamp,distance_km,accepted,conv_rate,acc_rate,avg_daily_trips',
       training[1])
 
     must('materialize', '2025-01-01', '2025-01-08')
@@ -495,7 +499,7 @@ describe('plan and apply', function()
 
   it('are data when asked', function()
     local plan = run('plan', '--format', 'json').stdout
-    assert.matches('^{.*"change_count":4.*}\n$', plan)
+    assert.matches('^{.*"change_count":7.*}\n$', plan)
     assert.same('action,kind,name,at,details,incompatible,reason',
       lines(run('plan', '--format', 'csv').stdout)[1])
   end)
