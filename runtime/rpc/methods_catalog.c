@@ -454,9 +454,29 @@ static Found find_item(const Catalog *catalog, const DescribeParams *wanted)
   return found;
 }
 
+// The name is there, but of another kind than was asked for.
+static bool other_kind(const Catalog *catalog, const DescribeParams *wanted, Error *err)
+{
+  DescribeParams any = {.name = wanted->name};
+  Found found = find_item(catalog, &any);
+  if (found.count == 0) {
+    return false;
+  }
+  int size = wanted->name.size < QUOTED ? (int)wanted->name.size : QUOTED;
+  const char *wanted_kind = KINDS[kind_of(wanted->kind)].one;
+  error_set(err, ERR_NOT_FOUND, "unknown %s \"%.*s\": it is the name of %s %s", wanted_kind, size,
+            wanted->name.data, strchr("aeiou", *KINDS[found.kind].one) ? "an" : "a",
+            KINDS[found.kind].one);
+  error_at(err, "name");
+  return true;
+}
+
 static bool not_found(const Catalog *catalog, const DescribeParams *wanted, Arena *arena,
                       Error *err)
 {
+  if (wanted->kind.data && other_kind(catalog, wanted, err)) {
+    return false;
+  }
   size_t total = 0;
   for (Kind kind = 0; kind < KIND_COUNT; kind++) {
     total += kind_count(catalog, kind);

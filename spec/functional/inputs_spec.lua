@@ -128,7 +128,8 @@ describe('inputs that nobody lists', function()
       text)
     assert.is_truthy(text:find('"keys":[{"name":"driver_id","type":"int64"}]', 1, true), text)
     local result = run('push', 'offer', 'x.csv')
-    assert.is_truthy(result.stderr:find('is an on_demand_feature_view', 1, true), result.stderr)
+    assert.is_truthy(result.stderr:find('it is the name of an on_demand_feature_view', 1,
+      true), result.stderr)
   end)
 
   it('report what files of lib do wrong, with their place', function()
