@@ -153,7 +153,6 @@ static bool run(HeldRows *held, Functions *functions, PushRejections *rejections
       .filter_inputs = held->filter_inputs,
       .transform_inputs = held->transform_inputs,
       .fates = held->fates,
-      .rows_of = "the request",
       .refuse = refuse,
       .context = &refusals,
   };

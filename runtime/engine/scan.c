@@ -295,8 +295,9 @@ static bool apply_functions(Worker *worker, const Batch *batch, const uint64_t *
       .filter_inputs = worker->filter_inputs,
       .transform_inputs = worker->transform_inputs,
       .fates = worker->space.fates,
-      .first_row = block->first_row + 1,
+      .first_row = block->first_row + !request->filter.wanted,
       .rows_of = scan->rows_of,
+      .wanted = request->filter.wanted,
       .refuse = request->filter.bad && !request->filter.wanted ? refuse : NULL,
       .context = worker,
   };

@@ -52,6 +52,18 @@ static bool row_failed(void *context, size_t row, const char *message)
   return true;
 }
 
+// The number of a row where only wanted ones are there: the row-th bit from the first one on.
+static uint64_t number_of(void *context, size_t row)
+{
+  const Failures *failures = context;
+  const ViewRows *rows = failures->rows;
+  uint64_t at = rows->first_row;
+  for (size_t left = row; left || !(rows->wanted[at / 64] >> (at % 64) & 1); at++) {
+    left -= rows->wanted[at / 64] >> (at % 64) & 1;
+  }
+  return at + 1;
+}
+
 // --- Running ---
 
 // Functions see the rows that are taken.
@@ -78,6 +90,7 @@ static bool run(ViewFunctions *it, RowFunction *function, const ViewRows *rows, 
       .skip = choose_rows(it, rows),
       .first_row = rows->first_row,
       .rows_of = rows->rows_of,
+      .number = rows->wanted ? number_of : NULL,
       .failed = row_failed,
       .context = failures,
   };

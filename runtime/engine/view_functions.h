@@ -29,6 +29,8 @@ typedef struct {
                                           // came of it
   uint64_t first_row;                     // for messages, as in RowInput
   const char *rows_of;
+  const uint64_t
+      *wanted;  // NULL, or the rows are not all: bit i, row i, and first_row counts from 0
 
   // Takes a row that is refused because a function failed; false ends with that failure or, where
   // it is set, with `err`. NULL: all end. Failures that make nulls (on_error) are not told.

@@ -126,14 +126,25 @@ const char *functions_note(const RowFunction *function)
 // Failures
 // ----------------------------------------------------------------------------------------
 
+// "row 17 of source "s": "
+static void print_row(const RowInput *input, size_t row, char *out, size_t size)
+{
+  out[0] = '\0';
+  if (input->rows_of) {
+    uint64_t number = input->number ? input->number(input->context, row) : input->first_row + row;
+    snprintf(out, size, "row %llu of %s: ", (unsigned long long)number, input->rows_of);
+  }
+}
+
 // "feature_view "v": row 17 of source "s": MESSAGE (definitions/a.lua:12)".
 static void print_failure(const RowFunction *function, const RowInput *input, size_t row,
                           const char *message, char *out, size_t size)
 {
   const RowsFailure *failure = &function->functions->failure;
-  int used = snprintf(out, size, "%s \"%s\": %srow %llu of %s: %s", function->word, function->name,
-                      function->outputs == &FILTER_OUTPUT ? "filter: " : "",
-                      (unsigned long long)(input->first_row + row), input->rows_of, message);
+  char name[200];
+  print_row(input, row, name, sizeof(name));
+  int used = snprintf(out, size, "%s \"%s\": %s%s%s", function->word, function->name,
+                      function->outputs == &FILTER_OUTPUT ? "filter: " : "", name, message);
   size_t at = used < 0 ? 0 : (size_t)used;
   char place[256];
   if (failure->line) {

@@ -50,7 +50,9 @@ typedef struct {
   const Column *const *inputs;  // as the function's inputs; borrowed for the call
   const uint8_t *skip;          // 1: the row is not looked at, its outputs are null; NULL: none
   uint64_t first_row;           // number of row 0, for messages
-  const char *rows_of;          // what that number counts: `source "x"`, `the request`
+  const char *rows_of;          // what that number counts: `source "x"`, `the request`; NULL:
+                                // messages do not name rows
+  uint64_t (*number)(void *context, size_t row);  // of rows that do not count up; NULL: they do
 
   // Told of each row that fails, with a message that has the function's place and the row's number:
   // true to go on, the row's outputs being null with `errors` set; false to end with that failure
