@@ -14,8 +14,11 @@ import report
 import servers
 
 RESULTS = "bench/serving/results"
+SHAPES = ["rows950", "rows100", "rows460"]
+PARTS = [*SHAPES, "half", "tenth", "feast", "writes"]
 # connections, requests under way on each, rows per request
 READS = [(1, 1, 1), (16, 1, 1), (64, 1, 1), (16, 16, 1), (1, 1, 100), (16, 1, 100), (64, 1, 100)]
+FEWER_READS = [(1, 1, 1), (16, 1, 1), (16, 16, 1), (16, 1, 100)]  # of the other shapes
 QUICK_READS = [(16, 1, 1), (16, 16, 1), (1, 1, 100), (16, 1, 100)]
 WRITES = [(16, 1, 1), (4, 1, 1000)]
 WRITE_ENTITIES = 100_000
@@ -33,9 +36,12 @@ def median_of(runs):
 
 
 class Bench:
-    def __init__(self, options):
+    def __init__(self, options, results):
         self.options = options
-        self.results = {"reads": {}, "tenth": {}, "half": {}, "feast": None, "writes": {}}
+        self.results = results  # of earlier runs; what is measured takes the place of theirs
+
+    def wants(self, part):
+        return part in self.options.parts
 
     def timing(self):
         return {"seconds": self.options.seconds, "warmup": self.options.seconds / 4}
@@ -53,10 +59,12 @@ class Bench:
 
     def read_case(self, peers, shape, case):
         connections, depth, batch = case
-        limit = servers.Limit(shape, self.entities(shape), batch).start()
+        limit = servers.Limit(shape, self.entities(shape), batch)
+        if limit.name in self.options.servers:
+            peers = [*peers, limit.start()]
         try:
             return self.rounds(
-                [*peers, limit], report.case_title(case),
+                peers, report.case_title(case),
                 lambda peer, number: peer.ask(
                     peer.read_with, connections=connections, depth=depth, batch=batch,
                     seed=number + 1, **self.timing()))
@@ -69,20 +77,30 @@ class Bench:
     def ours(self, shape, **more):
         return servers.Tidemark(shape, self.entities(shape), self.options.binary, **more)
 
+    def cases(self, shape):
+        if self.options.quick:
+            return QUICK_READS
+        return READS if shape == "rows950" else FEWER_READS
+
     def reads(self, shape):
+        wanted = {part for part in (shape, "half", "tenth") if self.wants(part)}
+        if not wanted or (shape != "rows950" and shape not in wanted):
+            return
         say(f"{shape}, {self.entities(shape)} entities: filling")
         count = self.entities(shape)
         peers = [self.ours(shape), servers.RedisHashes(shape, count), servers.RedisBlobs(shape, count),
                  servers.Tarantool(shape, count), servers.Memcached(shape, count)]
-        peers = [peer for peer in peers if self.options.only is None or peer.name in self.options.only]
+        peers = [peer for peer in peers if peer.name in self.options.servers]
         try:
             for peer in peers:
                 peer.start().fill()
-            cases = QUICK_READS if self.options.quick else READS
-            self.results["reads"][shape] = {
-                report.case_key(case): self.read_case(peers, shape, case) for case in cases}
-            if shape == "rows950":
+            if shape in wanted:
+                self.results["reads"][shape] = {
+                    report.case_key(case): self.read_case(peers, shape, case)
+                    for case in self.cases(shape)}
+            if "half" in wanted and shape == "rows950":
                 self.half_rate(peers, shape)
+            if "tenth" in wanted and shape == "rows950":
                 self.tenth(peers, shape)
         finally:
             for peer in peers:
@@ -90,8 +108,9 @@ class Bench:
 
     def half_rate(self, peers, shape):
         """Latencies of all at half of the rate that we reach with one-row requests."""
-        top = self.results["reads"][shape].get("16x1x1", {}).get("tidemark")
+        top = self.results["reads"].get(shape, {}).get("16x1x1", {}).get("tidemark")
         if not top:
+            say("half of the top rate: not known without a run of rows950")
             return
         rate = top["requests_per_s"] / 2
         medians = self.rounds(
@@ -105,7 +124,7 @@ class Bench:
         ours = self.ours(shape, cache=self.entities(shape) * (servers.ROW_BYTES[shape] + 100) // 10)
         ours.start()
         try:
-            some = [ours, *[peer for peer in peers if peer.name in ("redis-mget", "redis-hmget")]]
+            some = [ours, *(peer for peer in peers if peer.name in ("redis-mget", "redis-hmget"))]
             for case in [(16, 16, 1), (16, 1, 100)]:
                 connections, depth, batch = case
                 ours.ask("tidemark", connections=16, batch=100, seconds=2)
@@ -182,56 +201,78 @@ def read_options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the main cases, one short round")
     parser.add_argument("--rounds", type=int, help="of each case, medians count (default: 5)")
-    parser.add_argument("--seconds", type=float, help="of each run (default: 3)")
+    parser.add_argument("--seconds", type=float, help="of each run (default: 1.5)")
     parser.add_argument("--entities", type=int, help="(default: 1000000; quick: 200000)")
-    parser.add_argument("--shapes", help="of rows950,rows100,rows460 (default: all; quick: rows950)")
-    parser.add_argument("--only", help="servers, by name, instead of all")
-    parser.add_argument("--no-writes", action="store_true", help="leave the writes out")
+    parser.add_argument("--only", help=f"of the parts {','.join(PARTS)} and of the servers "
+                        f"{','.join(report.PEERS)}; only a run of all servers is kept")
     parser.add_argument("--binary", default="build/release/tidemark", help="the program to time")
     parser.add_argument("--write-docs", action="store_true", help="put tables into docs/benchmarks.md")
     parser.add_argument("--report-only", action="store_true", help="only report the last results")
     options = parser.parse_args()
     quick = options.quick
     options.rounds = options.rounds or (1 if quick else 5)
-    options.seconds = options.seconds or (1 if quick else 3)
+    options.seconds = options.seconds or (1 if quick else 1.5)
     options.entities = options.entities or (200_000 if quick else 1_000_000)
-    shapes = options.shapes or ("rows950" if quick else "rows950,rows100,rows460")
-    options.shapes = shapes.split(",")
-    options.only = options.only.split(",") if options.only else None
+    words = options.only.split(",") if options.only else []
+    for word in words:
+        if word not in PARTS and word not in report.PEERS:
+            parser.error(f"--only {word}: there is no such part or server")
+    default = [part for part in PARTS if part not in ("rows100", "rows460")] if quick else PARTS
+    options.parts = [part for part in PARTS if part in words] or default
+    options.servers = [name for name in report.PEERS if name in words] or list(report.PEERS)
+    options.keep = len(options.servers) == len(report.PEERS)
     options.binary = os.path.abspath(options.binary)
     return options
 
 
-def run(options):
-    bench = Bench(options)
-    shapes = {shape: bench.entities(shape) for shape in [*options.shapes, "wide"]}
+def run(options, results):
+    bench = Bench(options, results)
+    wanted = [shape for shape in SHAPES if bench.wants(shape)]
+    if any(bench.wants(part) for part in ("half", "tenth", "writes")) and "rows950" not in wanted:
+        wanted.append("rows950")
+    if bench.wants("feast"):
+        wanted.append("wide")
     say("preparing the rows")
-    servers.prepare_project(options.binary, shapes)
-    for shape in options.shapes:
+    servers.prepare_project(options.binary, {shape: bench.entities(shape) for shape in wanted})
+    for shape in SHAPES:
         bench.reads(shape)
-    bench.feast()
-    if not options.no_writes:
+    if bench.wants("feast"):
+        bench.feast()
+    if bench.wants("writes"):
         bench.writes("rows950")
     return {**bench.results, **machine(), "rounds": options.rounds, "seconds": options.seconds,
             "entities": options.entities}
 
 
+def read_results(path):
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    return {"reads": {}, "tenth": {}, "half": {}, "feast": None, "writes": {}}
+
+
+def keep_results(path, results):
+    os.makedirs(RESULTS, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1)
+        file.write("\n")
+    with open(path.replace(".json", ".svg"), "w", encoding="utf-8") as file:
+        file.write(plot.plot(results))
+
+
 def main():
     options = read_options()
     path = os.path.join(RESULTS, "quick.json" if options.quick else "full.json")
+    results = read_results(path)
     if not options.report_only:
-        results = run(options)
-        os.makedirs(RESULTS, exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=1)
-            file.write("\n")
-    with open(path, encoding="utf-8") as file:
-        results = json.load(file)
-    with open(path.replace(".json", ".svg"), "w", encoding="utf-8") as file:
-        file.write(plot.plot(results))
+        started = time.monotonic()
+        results = run(options, results)
+        say(f"took {(time.monotonic() - started) / 60:.1f} minutes")
+    if options.keep:
+        keep_results(path, results)
     text = report.report(results)
     print(text)
-    if options.write_docs:
+    if options.write_docs and options.keep:
         report.write_docs(text, os.path.basename(path).replace(".json", ".svg"))
 
 

@@ -221,11 +221,13 @@ def prepare_project(binary, shapes):
     """Materializes what is not there yet; `shapes` gives the entities of each shape."""
     done = os.path.join(PROJECT, "done.json")
     text = definitions()
-    wanted = {"shapes": shapes, "definitions": text}
     if os.path.exists(done):
         with open(done, encoding="utf-8") as file:
-            if json.load(file) == wanted:
+            made = json.load(file)
+        if made["definitions"] == text:
+            if all(made["shapes"].get(shape) == count for shape, count in shapes.items()):
                 return
+            shapes = {**made["shapes"], **shapes}
     shutil.rmtree(PROJECT, ignore_errors=True)
     os.makedirs(os.path.join(PROJECT, "definitions"))
     os.makedirs(os.path.join(PROJECT, "data"))
@@ -240,7 +242,7 @@ def prepare_project(binary, shapes):
                    stdout=subprocess.DEVNULL)
     shutil.rmtree(os.path.join(PROJECT, "data"))
     with open(done, "w", encoding="utf-8") as file:
-        json.dump(wanted, file)
+        json.dump({"shapes": shapes, "definitions": text}, file)
 
 
 def forget_project():
