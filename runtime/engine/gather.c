@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/pages.h"
 
 struct Gather {
   Type type;
@@ -11,8 +12,9 @@ struct Gather {
   size_t width;      // bytes per value; of a Slice for texts
   uint8_t *values;   // NULL for lists
   uint8_t *states;   // a byte per value: bits of one word may belong to two threads
-  uint64_t *valid;   // made by gather_column
+  uint64_t *valid;   // made by gather_column where a value is null
   uint64_t *errors;  // too, where a value failed
+  bool sealed;       // gather_column was called
   Arena *texts;      // per thread
   unsigned threads;
   Builder *lists;  // lists only
@@ -37,7 +39,7 @@ Gather *gather_new(Type type, size_t count, unsigned threads)
     return gather;
   }
   gather->width = is_text(type) ? sizeof(Slice) : type_width(type);
-  gather->values = mem_zalloc(count, gather->width);
+  gather->values = pages_zalloc(count, gather->width);  // picked from at random
   gather->states = mem_zalloc(count, 1);
   gather->texts = mem_zalloc(threads, sizeof(Arena));
   return gather;
@@ -53,7 +55,7 @@ void gather_free(Gather *gather)
   }
   builder_free(gather->lists);
   free(gather->texts);
-  free(gather->values);
+  pages_free(gather->values, gather->count, gather->width);
   free(gather->states);
   free(gather->valid);
   free(gather->errors);
@@ -98,8 +100,9 @@ void gather_put(Gather *gather, unsigned thread, size_t first, const Column *col
     return;
   }
   assert(first + count <= gather->count && thread < gather->threads);
-  for (size_t i = 0; i < count; i++) {
-    gather->states[first + i] = column_has(column, i);  // IS_THERE or IS_NULL
+  memset(gather->states + first, IS_THERE, count);
+  for (size_t i = 0; column->valid && i < count; i++) {
+    gather->states[first + i] = column_has(column, i) ? IS_THERE : IS_NULL;
   }
   for (size_t i = 0; column->errors && i < count; i++) {
     if (column_failed(column, i)) {
@@ -111,6 +114,11 @@ void gather_put(Gather *gather, unsigned thread, size_t first, const Column *col
   } else {
     memcpy(gather->values + first * gather->width, column->data, count * gather->width);
   }
+}
+
+static bool has_state(const Gather *gather, uint8_t state)
+{
+  return gather->count && memchr(gather->states, state, gather->count);
 }
 
 static uint64_t *state_bits(const Gather *gather, uint8_t state)
@@ -127,10 +135,12 @@ Column gather_column(Gather *gather)
   if (gather->lists) {
     return builder_column(gather->lists);
   }
-  if (!gather->valid) {
-    gather->valid = state_bits(gather, IS_THERE);
-    bool failed = gather->count && memchr(gather->states, IS_FAILED, gather->count);
+  if (!gather->sealed) {
+    bool failed = has_state(gather, IS_FAILED);
+    bool partial = failed || has_state(gather, IS_NULL);
+    gather->valid = partial ? state_bits(gather, IS_THERE) : NULL;
     gather->errors = failed ? state_bits(gather, IS_FAILED) : NULL;
+    gather->sealed = true;
   }
   return (Column){.type = gather->type,
                   .valid = gather->valid,

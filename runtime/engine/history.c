@@ -10,7 +10,9 @@
 #include "engine/history_plan.h"
 #include "source/writer.h"
 
-enum { WRITE_ROWS = 2048 };  // rows produced at a time
+// Rows that are produced at a time: as many as make up WRITE_VALUES, so that it pays to deal the
+// columns out to threads.
+enum { WRITE_VALUES = 1 << 19, WRITE_ROWS_LEAST = 2048, WRITE_ROWS_MOST = 1 << 16 };
 
 typedef struct {
   HistoryPlan plan;
@@ -21,8 +23,8 @@ typedef struct {
   size_t group_most;  // joins that may share a pass
   size_t text_bytes;  // per row, that earlier parts took beside what was reckoned with
   uint64_t parts;
-  size_t written;  // rows of the part
-  Arena chunk;     // one chunk of output
+  size_t written;              // rows of the part
+  Arena chunks[PARALLEL_MAX];  // one chunk of output, per thread
 } History;
 
 // --- Memory ---
@@ -157,10 +159,10 @@ static bool next_part(History *history, Error *err)
 
 // Status of a value: the row's, and what there is to say of the value itself where the row is
 // there.
-static Column status_column(History *history, const ViewJoin *join, const Column *values,
-                            size_t first, size_t count)
+static Column status_column(const ViewJoin *join, const Column *values, size_t first, size_t count,
+                            Arena *chunk)
 {
-  Slice *texts = arena_alloc(&history->chunk, count * sizeof(*texts));
+  Slice *texts = arena_alloc(chunk, count * sizeof(*texts));
   for (size_t i = 0; i < count; i++) {
     ValueStatus status = join->matches.statuses[first + i];
     if (status == STATUS_PRESENT && !column_has(values, i)) {
@@ -171,9 +173,9 @@ static Column status_column(History *history, const ViewJoin *join, const Column
   return (Column){.type = {.kind = TYPE_STRING}, .slices = texts};
 }
 
-static Column event_time_column(History *history, const ViewJoin *join, size_t first, size_t count)
+static Column event_time_column(const ViewJoin *join, size_t first, size_t count, Arena *chunk)
 {
-  uint64_t *valid = arena_zalloc(&history->chunk, column_valid_words(count), sizeof(*valid));
+  uint64_t *valid = arena_zalloc(chunk, column_valid_words(count), sizeof(*valid));
   const Time *times = join->matches.event_times + first;
   for (size_t i = 0; i < count; i++) {
     column_set_valid(valid, i, times[i] != TIME_NULL);
@@ -181,21 +183,61 @@ static Column event_time_column(History *history, const ViewJoin *join, size_t f
   return (Column){.type = {.kind = TYPE_TIMESTAMP}, .valid = valid, .int64s = times};
 }
 
-// Features (and statuses) of rows [first, first + count) of the part.
-static size_t fill_features(History *history, size_t first, size_t count, Column *columns)
+// Rows [first, first + count) of the part on their way out.
+typedef struct {
+  History *history;
+  size_t first;
+  size_t count;
+  unsigned threads;
+  Column *columns;
+} Filling;
+
+// Every thread fills the columns of some features, with their statuses.
+static bool fill_features(void *context, unsigned thread, Error *err)
 {
-  const HistoryPlan *plan = &history->plan;
-  size_t column = 0;
-  for (size_t i = 0; i < plan->references.count; i++) {
+  (void)err;
+  const Filling *filling = context;
+  const HistoryPlan *plan = &filling->history->plan;
+  Arena *chunk = &filling->history->chunks[thread];
+  bool statuses = plan->request->statuses;
+  for (size_t i = thread; i < plan->references.count; i += filling->threads) {
     const ViewJoin *join = &plan->joins[plan->origins[i].join];
+    Column *column = &filling->columns[statuses ? 2 * i : i];
     Column all = gather_column(join->values[plan->origins[i].feature]);
-    Column values = column_pick(&all, join->places + first, count, &history->chunk);
-    columns[column++] = values;
-    if (plan->request->statuses) {
-      columns[column++] = status_column(history, join, &values, first, count);
+    column[0] = column_pick(&all, join->places + filling->first, filling->count, chunk);
+    if (statuses) {
+      column[1] = status_column(join, &column[0], filling->first, filling->count, chunk);
     }
   }
-  return column;
+  return true;
+}
+
+static Column *fill_columns(History *history, size_t first, size_t count)
+{
+  const HistoryPlan *plan = &history->plan;
+  unsigned threads = parallel_threads(engine_threads(plan->engine));
+  for (unsigned i = 0; i < threads; i++) {
+    arena_reset(&history->chunks[i]);
+  }
+  Arena *chunk = &history->chunks[0];
+  Column *columns = arena_zalloc(chunk, plan->column_count, sizeof(*columns));
+  size_t features = plan->references.count;
+  bool few = count * features < WRITE_VALUES / 8;
+  Filling filling = {history, first, count, few ? 1 : threads, columns};
+  parallel_run(filling.threads, fill_features, &filling, NULL);
+  Column *times = columns + (plan->request->statuses ? 2 * features : features);
+  for (size_t i = 0; plan->request->event_timestamps && i < plan->join_count; i++) {
+    times[i] = event_time_column(&plan->joins[i], first, count, chunk);
+  }
+  return columns;
+}
+
+// Rows of a batch; the last one of a part may have fewer.
+static size_t batch_rows(const History *history)
+{
+  size_t rows = WRITE_VALUES / (history->plan.column_count + 1);
+  rows = rows > WRITE_ROWS_MOST ? WRITE_ROWS_MOST : rows;
+  return rows < WRITE_ROWS_LEAST ? WRITE_ROWS_LEAST : rows;
 }
 
 static bool produce(void *context, Batch *batch, Error *err)
@@ -211,17 +253,13 @@ static bool produce(void *context, Batch *batch, Error *err)
     return true;  // the end
   }
   size_t first = history->written;
-  size_t count = spines->rows - first < WRITE_ROWS ? spines->rows - first : WRITE_ROWS;
+  size_t count = batch_rows(history);
+  count = spines->rows - first < count ? spines->rows - first : count;
   Progress progress = {"writing the training set", spines->before + first, spines->total};
   if (!engine_progress(plan->engine, &progress, err)) {
     return false;
   }
-  arena_reset(&history->chunk);
-  Column *columns = arena_zalloc(&history->chunk, plan->column_count, sizeof(*columns));
-  size_t column = fill_features(history, first, count, columns);
-  for (size_t i = 0; plan->request->event_timestamps && i < plan->join_count; i++) {
-    columns[column++] = event_time_column(history, &plan->joins[i], first, count);
-  }
+  Column *columns = fill_columns(history, first, count);
   *batch = (Batch){count, plan->column_count, columns, spines->before + first};
   history->written += count;
   return true;
@@ -321,7 +359,9 @@ bool engine_get_historical_features(Engine *engine, const HistoryRequest *reques
   history_plan_deinit(&history->plan);
   bad_rows_close(history->bad);
   snapshots_deinit(&history->snapshots);
-  arena_deinit(&history->chunk);
+  for (unsigned i = 0; i < PARALLEL_MAX; i++) {
+    arena_deinit(&history->chunks[i]);
+  }
   arena_deinit(&job);
   free(history);
   return ok;

@@ -299,15 +299,32 @@ static void free_arrivals(ViewJoin *join)
   join->matches.arrivals = NULL;
 }
 
+typedef struct {
+  const ViewJoin *join;
+  const Winners *winners;
+  unsigned threads;
+} Placing;
+
+static bool place_share(void *context, unsigned thread, Error *err)
+{
+  (void)err;
+  const Placing *placing = context;
+  const ViewJoin *join = placing->join;
+  size_t end = join->rows * (thread + 1) / placing->threads;
+  for (size_t row = join->rows * thread / placing->threads; row < end; row++) {
+    uint64_t arrival = join->matches.arrivals[row];
+    join->places[row] = arrival == ASOF_NONE ? UINT32_MAX : winners_rank(placing->winners, arrival);
+  }
+  return true;
+}
+
 // Turns the winners' positions in the source into places among the gathered values, which take half
 // the room.
-static void take_places(ViewJoin *join, const Winners *winners, const JoinPart *part)
+static void take_places(ViewJoin *join, const Winners *winners, unsigned threads)
 {
-  join->places = mem_alloc(part->rows * sizeof(*join->places) + 1);
-  for (size_t row = 0; row < part->rows; row++) {
-    uint64_t arrival = join->matches.arrivals[row];
-    join->places[row] = arrival == ASOF_NONE ? UINT32_MAX : winners_rank(winners, arrival);
-  }
+  join->places = mem_alloc(join->rows * sizeof(*join->places) + 1);
+  Placing placing = {join, winners, threads};
+  parallel_run(threads, place_share, &placing, NULL);
   free_arrivals(join);
 }
 
@@ -333,8 +350,11 @@ bool view_join_gather(ViewJoin *join, const JoinPart *part, Error *err)
     join->values[i] = gather_new(join->features[i]->type, winners.count, threads);
   }
   bool ok = !winners.count || collect_all(join, &winners, part, threads, err);
+  for (size_t i = 0; ok && i < join->feature_count; i++) {
+    gather_column(join->values[i]);  // made once, before several threads ask for it
+  }
   if (ok) {
-    take_places(join, &winners, part);
+    take_places(join, &winners, threads);
     count_failed(join, part);
   }
   winners_deinit(&winners);

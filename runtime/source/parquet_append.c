@@ -141,11 +141,22 @@ static bool copy_chunks(Append *append, Thrift *from, const ParquetGroup *group,
 
 // --- New columns ---
 
-static bool end_pages(void *context, unsigned thread, Error *err)
+// Rows of the feed's batch that go into the pages at hand, and whether these end with them.
+typedef struct {
+  Append *append;
+  size_t count;
+  bool end;
+} Rows;
+
+static bool encode_rows(void *context, unsigned thread, Error *err)
 {
-  Append *append = context;
+  const Rows *rows = context;
+  Append *append = rows->append;
+  const Feed *feed = &append->feed;
   for (size_t i = thread; i < append->count; i += WRITE_THREADS) {
-    if (!parquet_encode_page(&append->encoders[i], err)) {
+    ParquetEncoder *encoder = &append->encoders[i];
+    parquet_encode_add(encoder, &feed->batch.columns[i], feed->at, rows->count);
+    if (rows->end && !parquet_encode_page(encoder, err)) {
       return false;
     }
   }
@@ -168,19 +179,14 @@ static bool encode_group(Append *append, uint64_t rows, Error *err)
     uint64_t room = PARQUET_PAGE_ROWS - in_page;
     size_t count = ready < left ? ready : (size_t)left;
     count = count < room ? count : (size_t)room;
-    for (size_t i = 0; i < append->count; i++) {
-      parquet_encode_add(&append->encoders[i], &append->feed.batch.columns[i], append->feed.at,
-                         count);
-    }
-    append->feed.at += count;
     left -= count;
     in_page += count;
-    if (!left || in_page == PARQUET_PAGE_ROWS) {
-      in_page = 0;
-      if (!parallel_run(WRITE_THREADS, end_pages, append, err)) {
-        return false;
-      }
+    Rows page = {append, count, !left || in_page == PARQUET_PAGE_ROWS};
+    if (!parallel_run(WRITE_THREADS, encode_rows, &page, err)) {
+      return false;
     }
+    append->feed.at += count;
+    in_page = page.end ? 0 : in_page;
   }
   return true;
 }

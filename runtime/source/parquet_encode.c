@@ -69,11 +69,13 @@ void parquet_encode_add(ParquetEncoder *encoder, const Column *column, size_t fi
 {
   assert(type_equal(encoder->type, column->type));
   buf_reserve(&encoder->there, count);
-  for (size_t i = first; i < first + count; i++) {
-    bool there = column_has(column, i);
-    encoder->there.data[encoder->there.size++] = there;
-    encoder->nulls += !there;
+  uint8_t *there = encoder->there.data + encoder->there.size;
+  memset(there, 1, count);
+  for (size_t i = 0; column->valid && i < count; i++) {
+    there[i] = column_has(column, first + i);
+    encoder->nulls += !there[i];
   }
+  encoder->there.size += count;
   bool text = encoder->type.kind == TYPE_STRING || encoder->type.kind == TYPE_BYTES;
   if (text) {
     add_texts(encoder, column, first, count);

@@ -226,6 +226,7 @@ static bool find_partitions(TableFiles *files, Error *err)
 {
   Slice key;
   Slice value;
+  assert(files->count > 0 && files->names);
   for (const char *at = files->names[0]; next_partition(&at, &key, &value);) {
     files->partition_count++;
   }
@@ -427,7 +428,7 @@ static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *
 {
   const char *rest = table->path;
   bool single = false;  // one path that names one file: its folders are no columns
-  while (*rest) {
+  do {
     size_t size = strcspn(rest, "\n");
     const char *name = arena_print(&files->arena, "%.*s", (int)size, rest);
     if (!add_path(files, duck, name, err)) {
@@ -436,7 +437,7 @@ static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *
     single = size == strlen(table->path) && files->count == 1 && is_there(files->paths[0])
              && strcmp(files->names[0], name) == 0;
     rest += size + (rest[size] == '\n');
-  }
+  } while (*rest);
   if (single && table->name) {
     files->names[0] = arena_print(&files->arena, "%s", table->name);
   }
