@@ -180,28 +180,37 @@ static bool find_either(const Catalog *catalog, Slice name, Reference *reference
   return unknown_name(err, "feature_view", name, catalog_suggest(name, names, count));
 }
 
+// Of a view of either kind.
+typedef struct {
+  const Declared *declared;
+  const Field *items;
+  size_t count;
+} Features;
+
+static Features features_of(const Reference *reference)
+{
+  if (reference->view) {
+    const View *view = reference->view;
+    return (Features){&view->declared, view->features, view->feature_count};
+  }
+  const OnDemand *view = reference->on_demand;
+  assert(view);
+  return (Features){&view->declared, view->features, view->feature_count};
+}
+
 static bool append_features(Reference reference, Slice name, ReferenceList *out, Arena *arena,
                             Error *err)
 {
-  const Declared *view =
-      reference.view ? &reference.view->declared : &reference.on_demand->declared;
-  const Field *features = reference.view ? reference.view->features : reference.on_demand->features;
-  size_t count =
-      reference.view ? reference.view->feature_count : reference.on_demand->feature_count;
-  if (slice_is(name, "*")) {
-    for (size_t i = 0; i < count; i++) {
-      reference.feature = &features[i];
+  Features features = features_of(&reference);
+  bool all = slice_is(name, "*");
+  for (size_t i = 0; i < features.count; i++) {
+    if (all || slice_is(name, features.items[i].name)) {
+      reference.feature = &features.items[i];
       append(out, reference, arena);
     }
-    return true;
   }
-  reference.feature = reference.view ? view_feature(reference.view, name)
-                                     : on_demand_feature(reference.on_demand, name);
-  if (!reference.feature) {
-    return unknown_feature(view, features, count, name, arena, err);
-  }
-  append(out, reference, arena);
-  return true;
+  return all || reference.feature
+         || unknown_feature(features.declared, features.items, features.count, name, arena, err);
 }
 
 bool catalog_reference(const Catalog *catalog, Slice text, ReferenceList *out, Arena *arena,
