@@ -159,6 +159,17 @@ static bool put_columns(Reader *reader, const TableColumn *const *found, const L
   return true;
 }
 
+// A column is read once, whatever it is wanted for.
+static void put_json_column(JsonColumn *json, size_t *count, const char *name)
+{
+  for (size_t i = 0; i < *count; i++) {
+    if (strcmp(json[i].name, name) == 0) {
+      return;
+    }
+  }
+  json[(*count)++] = (JsonColumn){name, "JSON"};
+}
+
 static bool open_stream(Reader *reader, const TableColumn *const *found, const LeftColumn *columns,
                         Error *err)
 {
@@ -167,7 +178,7 @@ static bool open_stream(Reader *reader, const TableColumn *const *found, const L
   size_t json_count = 0;
   for (size_t i = 0; is_json(reader) && i < reader->count; i++) {
     if (!table_partition(reader->files, reader->sources[i].name)) {
-      json[json_count++] = (JsonColumn){reader->sources[i].name, "JSON"};
+      put_json_column(json, &json_count, reader->sources[i].name);
     }
   }
   bool ok = put_columns(reader, found, columns, &sql, err);
