@@ -719,8 +719,8 @@ static int compare_places(const void *left, const void *right)
   if (order) {
     return order;
   }
-  long a_line = atol(a + a_file + 1);
-  long b_line = atol(b + b_file + 1);
+  long a_line = strtol(a + a_file + 1, NULL, 10);
+  long b_line = strtol(b + b_file + 1, NULL, 10);
   return (a_line > b_line) - (a_line < b_line);
 }
 

@@ -165,12 +165,12 @@ static void lay_out(Layout *layout, Arena *arena)
   if (view) {
     add_view(layout, arena);
   }
-  if (layout->filter) {
-    layout->filter_places = add_inputs(layout, layout->filter, arena);
-  }
   layout->transform_places = layout->transform
                                  ? add_inputs(layout, layout->transform, arena)
                                  : add_fields(layout, view->features, features, "feature", arena);
+  if (layout->filter) {
+    layout->filter_places = add_inputs(layout, layout->filter, arena);
+  }
 }
 
 static const Function *function_or_null(const Function *function)
