@@ -389,16 +389,28 @@ static void write_pushes(Writer *writer, Push *pushes)
   }
 }
 
+// Stretches of one owner are told at once.
+static void tell_owners(Push *pushes)
+{
+  while (pushes) {
+    Push *last = pushes;
+    while (last->next && last->next->owner == pushes->owner) {
+      last = last->next;
+    }
+    Push *rest = last->next;
+    last->next = NULL;
+    pushes->done(pushes);
+    pushes = rest;
+  }
+}
+
 static void write_group(Writer *writer, Push *pushes)
 {
   for (Push *push = pushes; push; push = push->next) {
     push->ok = true;
   }
   write_pushes(writer, pushes);
-  for (Push *push = pushes, *next; push; push = next) {
-    next = push->next;
-    push->done(push);
-  }
+  tell_owners(pushes);
 }
 
 // Hands the active table to the apply thread. What LMDB holds must never be ahead of the log on the
@@ -714,30 +726,56 @@ static bool is_full(const Writer *writer, const Push *push)
              || writer->queued_count >= WRITER_QUEUE_PUSHES);
 }
 
+// Called with the lock held.
+static bool enqueue(Writer *writer, Push *push, Error *err)
+{
+  if (writer->stopping) {
+    return error_set(err, ERR_UNAVAILABLE, "no more rows are taken: the writer is stopping");
+  }
+  if (is_full(writer, push)) {
+    return error_set(
+        err, ERR_LIMIT,
+        "too many pushes are waiting for the disk (%zu of them, %zu bytes): push again "
+        "later, or give them more room (serve --max-queue SIZE)",
+        writer->queued_count, writer->queued_bytes);
+  }
+  push->next = NULL;
+  *writer->last = push;
+  writer->last = &push->next;
+  writer->queued_bytes += push->rows.size;
+  writer->queued_count++;
+  return true;
+}
+
 bool writer_submit(Writer *writer, Push *push, bool wait, Error *err)
 {
   pthread_mutex_lock(&writer->lock);
   while (wait && is_full(writer, push) && !writer->stopping) {
     pthread_cond_wait(&writer->room, &writer->lock);
   }
-  bool ok = true;
-  if (writer->stopping) {
-    ok = error_set(err, ERR_UNAVAILABLE, "no more rows are taken: the writer is stopping");
-  } else if (is_full(writer, push)) {
-    ok = error_set(err, ERR_LIMIT,
-                   "too many pushes are waiting for the disk (%zu of them, %zu bytes): push again "
-                   "later, or give them more room (serve --max-queue SIZE)",
-                   writer->queued_count, writer->queued_bytes);
-  } else {
-    push->next = NULL;
-    *writer->last = push;
-    writer->last = &push->next;
-    writer->queued_bytes += push->rows.size;
-    writer->queued_count++;
-    pthread_cond_signal(&writer->work);
-  }
+  bool ok = enqueue(writer, push, err);
+  pthread_cond_signal(&writer->work);
   pthread_mutex_unlock(&writer->lock);
   return ok;
+}
+
+void writer_submit_all(Writer *writer, Push *first)
+{
+  Push *refused = NULL;
+  Push **last = &refused;
+  pthread_mutex_lock(&writer->lock);
+  for (Push *push = first, *next; push; push = next) {
+    next = push->next;
+    if (!enqueue(writer, push, &push->err)) {
+      push->ok = false;
+      push->next = NULL;
+      *last = push;
+      last = &push->next;
+    }
+  }
+  pthread_cond_signal(&writer->work);
+  pthread_mutex_unlock(&writer->lock);
+  tell_owners(refused);
 }
 
 // Somebody who waits for a push.
@@ -760,6 +798,7 @@ bool writer_push(Writer *writer, Push *push, Error *err)
 {
   Waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
   push->done = wake;
+  push->owner = &waiter;
   push->context = &waiter;
   bool ok = writer_submit(writer, push, true, err);
   if (ok) {

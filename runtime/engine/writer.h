@@ -63,7 +63,10 @@ typedef struct Push Push;
 struct Push {
   Buf rows;  // each its size and its number in the request as u32, and what push_row_put makes
   size_t count;
-  void (*done)(Push *push);  // on the writer's thread: keep it short
+  // On the writer's thread: keep it short. It is told of this push and of those behind it (->next)
+  // that are done too and have the same owner.
+  void (*done)(Push *first);
+  const void *owner;
   void *context;
 
   // Filled when done.
@@ -105,6 +108,10 @@ void writer_status(Writer *writer, WriterStatus *status);  // any thread
 // Hands a push over; `done` will be called. With `wait`, waits until the queue has room; without, a
 // full queue is ERR_LIMIT. Any thread.
 bool writer_submit(Writer *writer, Push *push, bool wait, Error *err);
+
+// Hands over a list (->next) without waiting: pushes that find the queue full are done at once,
+// with that error. Rows that are handed over together mostly share a sync.
+void writer_submit_all(Writer *writer, Push *first);
 
 // The same, and waits until it is done: its error is returned.
 bool writer_push(Writer *writer, Push *push, Error *err);

@@ -64,6 +64,13 @@ static inline void later_ready(Later *later)
   later->ready(later);
 }
 
+// Makes `next` ready with `later`, before that is: then one call of later_ready does for a list.
+// Both are of one thread.
+static inline void later_chain(Later *later, Later *next)
+{
+  later->task.next = &next->task;
+}
+
 // Calls `method` with `params` (one msgpack map, checked by mp_skip) and appends the result, one
 // msgpack value, to `result`. On failure nothing is appended.
 bool call_method(CallContext *context, Slice method, Slice params, Buf *result, Error *err);

@@ -334,36 +334,56 @@ static void answer_frame(Conn *conn, const Frame *frame)
 
 // Answers that come later ------------------------------------------------------------------------
 
-// On the loop's thread: another thread has done what the answer waited for.
+static void answer_later(ServerLoop *loop, LoopTask *task);
+
+static Later *later_of(LoopTask *task)
+{
+  return (Later *)(void *)((char *)task - offsetof(Later, task));
+}
+
+// Whether the task that comes next puts an answer behind this one's.
+static bool goes_on(const ServerLoop *loop, const Conn *conn, LoopTask *next)
+{
+  return next && next->run == answer_later && later_of(next)->conn == conn
+         && loop->reply.size < LOOP_REPLY_SIZE;
+}
+
+static void leave_later(Conn *conn)
+{
+  conn->loop->later--;
+  conn->later--;
+  if (conn->closed && conn->later == 0) {
+    free_conn(conn);
+  }
+}
+
+// On the loop's thread: another thread has done what the answer waited for. Answers to one
+// connection that come one after the other are written together.
 static void answer_later(ServerLoop *loop, LoopTask *task)
 {
-  Later *later = (Later *)(void *)((char *)task - offsetof(Later, task));
+  Later *later = later_of(task);
   Later told = *later;  // `finish` frees it
   Conn *conn = told.conn;
   Buf *reply = &loop->reply;
-  assert(reply->size == 0);
+  size_t start = reply->size;
   loop->now = clock_monotonic_ns();
   Error err = {0};
   put_head(reply, told.id);
-  bool ok = later->finish(later, reply, &err) && check_size(conn, 0, &err);
+  bool ok = later->finish(later, reply, &err) && check_size(conn, start, &err);
   count_request(loop, told.method, told.begun, ok, &err);
-  loop->later--;
-  conn->later--;
-  if (conn->closed) {
-    buf_reset(reply);
-    if (conn->later == 0) {
-      free_conn(conn);
-    }
-    return;
+  if (conn->closed || told.silent || !ok) {
+    reply->size = start;
   }
-  if (told.silent) {
-    buf_reset(reply);
-  } else if (!ok) {
-    buf_reset(reply);
+  if (!conn->closed && !told.silent && !ok) {
     put_error(reply, told.id, &err);
   }
-  flush(conn);
-  if (conn->state != CONN_CLOSING) {
+  bool more = goes_on(loop, conn, told.task.next);
+  if (!more && !conn->closed) {
+    flush(conn);
+  }
+  bool open = !more && conn->state != CONN_CLOSING;
+  leave_later(conn);
+  if (open) {
     go_on(conn);
   }
 }
@@ -371,7 +391,7 @@ static void answer_later(ServerLoop *loop, LoopTask *task)
 static void post_later(Later *later)
 {
   Conn *conn = later->conn;
-  loop_post(conn->loop, &later->task);
+  loop_post_all(conn->loop, &later->task);
 }
 
 void conn_defer(void *host, Later *later)
@@ -379,6 +399,7 @@ void conn_defer(void *host, Later *later)
   Conn *conn = host;
   const CallContext *context = conn->loop->context;
   later->task.run = answer_later;
+  later->task.next = NULL;
   later->ready = post_later;
   later->conn = conn;
   later->begun = conn->loop->now;

@@ -170,11 +170,35 @@ void call_batch_begin(CallContext *context)
   context->batch = true;
 }
 
+static void hand_over(CallContext *context)
+{
+  Push *pushes = context->pushes;
+  if (pushes) {
+    context->pushes = NULL;
+    writer_submit_all(context->writer, pushes);
+  }
+}
+
+void context_add_push(CallContext *context, Writer *writer, Push *push)
+{
+  if (!context->pushes) {
+    context->last_push = &context->pushes;
+  }
+  context->writer = writer;
+  push->next = NULL;
+  *context->last_push = push;
+  context->last_push = &push->next;
+  if (!context->batch) {
+    hand_over(context);
+  }
+}
+
 void call_batch_end(CallContext *context)
 {
   assert(context->batch);
   context->batch = false;
   context_end_read(context);
+  hand_over(context);
 }
 
 // The place of a key: where it is, or where it belongs. There are always free places.

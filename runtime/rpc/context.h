@@ -3,6 +3,7 @@
 // snapshot and the requests already resolved against that catalog.
 
 #include "engine/online_get.h"
+#include "engine/writer.h"
 #include "host/functions.h"
 #include "rpc/call.h"
 #include "rpc/metrics.h"
@@ -46,6 +47,10 @@ struct CallContext {
   Patterns *patterns;  // of the plans; NULL unless this is a server's
   Slice rest;          // of the request under way, what follows its id; empty: not known
 
+  Writer *writer;  // of these pushes
+  Push *pushes;    // of the batch under way, handed over at its end
+  Push **last_push;
+
   // Of a server. What takes answers that come later; NULL where they have to come at once.
   void (*defer)(void *host, Later *later);
   void *defer_host;
@@ -75,6 +80,9 @@ Functions *context_functions(CallContext *context, Error *err);
 
 // Opens the read transaction and says whether requests that fit a pattern may be taken in it.
 bool context_patterns(CallContext *context);
+
+// Hands a push over: in a batch at its end, with all others of it.
+void context_add_push(CallContext *context, Writer *writer, Push *push);
 
 // Ends the read transaction, if one is open.
 void context_end_read(CallContext *context);

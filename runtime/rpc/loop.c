@@ -69,13 +69,22 @@ static void on_wake(uv_async_t *wake)
 void loop_post(ServerLoop *loop, LoopTask *task)
 {
   task->next = NULL;
+  loop_post_all(loop, task);
+}
+
+void loop_post_all(ServerLoop *loop, LoopTask *first)
+{
+  LoopTask *last = first;
+  while (last->next) {
+    last = last->next;
+  }
   pthread_mutex_lock(&loop->lock);
   if (loop->inbox_end) {
-    loop->inbox_end->next = task;
+    loop->inbox_end->next = first;
   } else {
-    loop->inbox = task;
+    loop->inbox = first;
   }
-  loop->inbox_end = task;
+  loop->inbox_end = last;
   uv_async_send(&loop->wake);  // inside, so that the loop cannot end before this returns
   pthread_mutex_unlock(&loop->lock);
 }

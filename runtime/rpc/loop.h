@@ -72,6 +72,7 @@ bool loop_init(ServerLoop *loop, Engine *engine, const LoopLimits *limits, Error
 
 // Runs the task on the loop's thread, after those posted before. Any thread, until loop_deinit.
 void loop_post(ServerLoop *loop, LoopTask *task);
+void loop_post_all(ServerLoop *loop, LoopTask *first);  // a list (->next), in its order
 
 // Answers until loop->stopping is set and uv_stop was called (by a task), then takes what has been
 // received already, and returns when its connections have their answers, or took too long.

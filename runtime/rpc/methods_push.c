@@ -9,6 +9,8 @@
 #include "rpc/methods.h"
 #include "rpc/pack.h"
 
+enum { ROW_SPACE = 256 };  // what a row takes beside the values of the request, for most views
+
 // A push under way, with what its answer needs.
 typedef struct {
   Later later;
@@ -44,10 +46,15 @@ static void pack_pushed(Buf *out, Pushing *pushing)
   pack_map_end(&map);
 }
 
-// On the writer's thread.
-static void on_done(Push *push)
+// On the writer's thread. All of them are of one thread.
+static void on_done(Push *first)
 {
-  Pushing *pushing = push->context;
+  for (Push *push = first; push->next; push = push->next) {
+    Pushing *pushing = push->context;
+    Pushing *next = push->next->context;
+    later_chain(&pushing->later, &next->later);
+  }
+  Pushing *pushing = first->context;
   later_ready(&pushing->later);
 }
 
@@ -125,11 +132,10 @@ static bool submit(Call *call, Pushing *pushing, bool *later, Error *err)
   *later = true;
   pushing->later.finish = finish;
   pushing->push.done = on_done;
+  pushing->push.owner = context;
   pushing->push.context = pushing;
   call_defer(context, &pushing->later);
-  if (!writer_submit(writer, &pushing->push, false, &pushing->push.err)) {
-    later_ready(&pushing->later);
-  }
+  context_add_push(context, writer, &pushing->push);
   return true;
 }
 
