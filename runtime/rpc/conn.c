@@ -348,13 +348,16 @@ static bool goes_on(const ServerLoop *loop, const Conn *conn, LoopTask *next)
          && loop->reply.size < LOOP_REPLY_SIZE;
 }
 
-static void leave_later(Conn *conn)
+// False: nobody waits for the connection any more, and it is gone.
+static bool leave_later(Conn *conn)
 {
   conn->loop->later--;
   conn->later--;
   if (conn->closed && conn->later == 0) {
     free_conn(conn);
+    return false;
   }
+  return true;
 }
 
 // On the loop's thread: another thread has done what the answer waited for. Answers to one
@@ -381,9 +384,7 @@ static void answer_later(ServerLoop *loop, LoopTask *task)
   if (!more && !conn->closed) {
     flush(conn);
   }
-  bool open = !more && conn->state != CONN_CLOSING;
-  leave_later(conn);
-  if (open) {
+  if (leave_later(conn) && !more && conn->state != CONN_CLOSING) {
     go_on(conn);
   }
 }
