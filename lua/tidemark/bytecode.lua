@@ -161,7 +161,8 @@ end
 -- Everything reachable ----------------------------------------------------------------------------
 
 ---@class tidemark.Reach
----@field texts table<string, boolean> every text a name could come from
+---@field texts table<string, boolean> texts a name could come from,
+---@field plain table[] and tables that hold more of them
 ---@field dynamic boolean names may be computed, or come from elsewhere
 ---@field globals table<string, { file: string, line: integer }> words that are used
 ---@field assigned { name: string, file: string, line: integer, global?: boolean }[] what it sets
@@ -172,6 +173,7 @@ end
 
 ---@class tidemark.Known what the sandbox has made of its own
 ---@field name_of fun(value: any): string? the word it offers a value under
+---@field plain table<table, boolean> tables, and whether they hold nothing but values
 ---@field inside fun(value: any): any the table behind a read-only one; any other value itself
 
 local function add_value(reach, value)
@@ -230,6 +232,33 @@ local function scan_prototype(reach, prototype, is_function)
   end
 end
 
+--- Tables that hold nothing but values, which is found out once for all functions.
+local function is_plain(reach, items)
+  local plain = reach.known.plain
+  if plain[items] == nil then
+    plain[items] = true
+    for _, item in pairs(items) do
+      local kind = type(item)
+      if kind == 'table' or kind == 'function' then
+        plain[items] = false
+        break
+      end
+    end
+  end
+  return plain[items]
+end
+
+local function scan_table(reach, items)
+  if is_plain(reach, items) then
+    reach.plain[#reach.plain + 1] = items
+    return
+  end
+  for key, item in pairs(items) do
+    add_value(reach, key)
+    add_value(reach, item)
+  end
+end
+
 local function scan(reach, value)
   if type(value) == 'proto' then
     scan_prototype(reach, value, false)
@@ -245,10 +274,7 @@ local function scan(reach, value)
       add_value(reach, upvalue)
     end
   else
-    for key, item in pairs(value) do
-      add_value(reach, key)
-      add_value(reach, item)
-    end
+    scan_table(reach, value)
   end
 end
 
@@ -259,6 +285,7 @@ end
 function M.reach(callee, known)
   local reach = {
     texts = {},
+    plain = {},
     dynamic = false,
     globals = {},
     assigned = {},
@@ -276,6 +303,27 @@ function M.reach(callee, known)
     end
   end
   return reach
+end
+
+--- Whether a text is in reach, so that it may be the name of a field.
+---@param reach tidemark.Reach
+---@param text string
+---@return boolean
+function M.has_text(reach, text)
+  if reach.texts[text] then
+    return true
+  end
+  for _, items in ipairs(reach.plain) do
+    if rawget(items, text) ~= nil then
+      return true
+    end
+    for _, item in pairs(items) do
+      if item == text then
+        return true
+      end
+    end
+  end
+  return false
 end
 
 return M

@@ -5,6 +5,7 @@
 -- indexed and is not spoken of again, a file that cannot be run still counts as possibly declaring
 -- what it seems to, and a reference is only reported when its target is certainly missing.
 
+local digest = require 'tidemark.digest'
 local inputs = require 'tidemark.inputs'
 local link = require 'tidemark.link'
 local locate = require 'tidemark.locate'
@@ -660,7 +661,21 @@ local function check_declarations(loading)
   end
 end
 
-local function link_declarations(loading)
+--- What the sandbox has made of its own, for those who look into functions.
+local function known_values(loading)
+  return {
+    plain = {},
+    name_of = function(value)
+      return loading.names[value]
+    end,
+    inside = function(value)
+      return loading.inner[value] or value
+    end,
+  }
+end
+
+local function link_declarations(loading, hash)
+  local own = known_values(loading)
   return link.link(loading.declarations, {
     report = function(declaration, path, want, message, ...)
       report_in(loading, declaration, path, want, message:format(...))
@@ -677,14 +692,8 @@ local function link_declarations(loading)
         title(declaration) .. ': ' .. message:format(...))
     end,
     partial = loading.partial,
-    known = {
-      name_of = function(value)
-        return loading.names[value]
-      end,
-      inside = function(value)
-        return loading.inner[value] or value
-      end,
-    },
+    known = own,
+    digests = digest.new(own, hash),
     words = loading.words,
   })
 end
@@ -751,8 +760,9 @@ end
 ---@param files { path: string, text?: string, problem?: string }[] in the order they are run; those
 ---  of lib/ are run when they are required
 ---@param run fun(chunk: function): tidemark.Failure? runs a file within the limits
+---@param hash fun(text: string): string a digest of bytes, the same for ever
 ---@return tidemark.Loaded
-function M.load(files, run)
+function M.load(files, run, hash)
   local loading = new_loading(compile_text)
   local sources = collect_files(loading, files)
   local words, string_library = make_words(loading)
@@ -761,7 +771,7 @@ function M.load(files, run)
     add()
   end
   check_declarations(loading)
-  local catalog, tests = link_declarations(loading)
+  local catalog, tests = link_declarations(loading, hash)
   local problems = finish_problems(loading)
   local good = #problems == 0
   local wanted = good and inputs.wanted(catalog) or {}

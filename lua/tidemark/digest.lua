@@ -7,85 +7,21 @@ local util = require 'jit.util'
 
 local M = {}
 
-local band, bnot, bxor, rshift, ror = bit.band, bit.bnot, bit.bxor, bit.rshift, bit.ror
-local tobit, tohex = bit.tobit, bit.tohex
-
--- SHA-256 (FIPS 180-4) ----------------------------------------------------------------------------
-
---- The first 32 bits behind the point of the given root of the first `count` primes.
-local function prime_roots(count, power)
-  local constants, number = {}, 2
-  while #constants < count do
-    local is_prime = true
-    for divisor = 2, math.floor(math.sqrt(number)) do
-      is_prime = is_prime and number % divisor ~= 0
-    end
-    if is_prime then
-      constants[#constants + 1] = tobit(math.floor((number ^ power) % 1 * 2 ^ 32))
-    end
-    number = number + 1
-  end
-  return constants
-end
-
-local ROUNDS = prime_roots(64, 1 / 3)
-local START = prime_roots(8, 1 / 2)
-
---- The words of a block and those that the standard makes of them.
-local function schedule(text, at, words)
-  for i = 1, 16 do
-    local a, b, c, d = text:byte(at, at + 3)
-    words[i] = bit.bor(bit.lshift(a, 24), bit.lshift(b, 16), bit.lshift(c, 8), d)
-    at = at + 4
-  end
-  for i = 17, 64 do
-    local x, y = words[i - 15], words[i - 2]
-    local low = bxor(ror(x, 7), ror(x, 18), rshift(x, 3))
-    local high = bxor(ror(y, 17), ror(y, 19), rshift(y, 10))
-    words[i] = tobit(words[i - 16] + low + words[i - 7] + high)
-  end
-end
-
-local function compress(state, words)
-  local a, b, c, d, e, f, g, h = unpack(state, 1, 8)
-  for i = 1, 64 do
-    local sum = bxor(ror(e, 6), ror(e, 11), ror(e, 25))
-    local choice = bxor(band(e, f), band(bnot(e), g))
-    local first = tobit(h + sum + choice + ROUNDS[i] + words[i])
-    local other = bxor(ror(a, 2), ror(a, 13), ror(a, 22))
-    local majority = bxor(band(a, b), band(a, c), band(b, c))
-    h, g, f, e = g, f, e, tobit(d + first)
-    d, c, b, a = c, b, a, tobit(first + tobit(other + majority))
-  end
-  for i, value in ipairs { a, b, c, d, e, f, g, h } do
-    state[i] = tobit(state[i] + value)
-  end
-end
-
---- The first 128 bits, in hexadecimal digits.
----@param text string
----@return string
-function M.text(text)
-  local size = #text
-  text = text .. '\128' .. ('\0'):rep((55 - size) % 64) .. '\0\0\0\0'
-    .. string.char(band(rshift(size * 8, 24), 255), band(rshift(size * 8, 16), 255),
-      band(rshift(size * 8, 8), 255), band(size * 8, 255))
-  local state, words = { unpack(START) }, {}
-  for at = 1, #text, 64 do
-    schedule(text, at, words)
-    compress(state, words)
-  end
-  return tohex(state[1]) .. tohex(state[2]) .. tohex(state[3]) .. tohex(state[4])
-end
+local tohex = bit.tohex
 
 -- Functions ---------------------------------------------------------------------------------------
+
+---@class tidemark.Digests what one load keeps between functions
+---@field known tidemark.Known
+---@field hash fun(text: string): string
+---@field plain table<table, string> digests of tables that hold nothing but values
 
 ---@class tidemark.Writing
 ---@field parts string[]
 ---@field numbers table<any, integer> tables, functions and prototypes in the order they were met
 ---@field count integer
 ---@field todo any[]
----@field known tidemark.Known
+---@field digests tidemark.Digests
 
 local function put(writing, text)
   writing.parts[#writing.parts + 1] = text
@@ -110,7 +46,7 @@ end
 
 local function put_value(writing, value)
   local kind = type(value)
-  local name = (kind == 'table' or kind == 'function') and writing.known.name_of(value)
+  local name = (kind == 'table' or kind == 'function') and writing.digests.known.name_of(value)
   if name then
     put(writing, '@' .. name)
   elseif kind == 'string' then
@@ -118,7 +54,7 @@ local function put_value(writing, value)
   elseif kind == 'number' then
     put_number(writing, value)
   elseif kind == 'table' then
-    put_link(writing, writing.known.inside(value))
+    put_link(writing, writing.digests.known.inside(value))
   elseif kind == 'function' or kind == 'proto' then
     put_link(writing, value)
   else
@@ -148,33 +84,61 @@ local function put_prototype(writing, prototype)
   put_constants(writing, prototype)
 end
 
-local RANKS = { number = 1, string = 2, boolean = 3 }
-
-local function before(a, b)
-  local rank_a, rank_b = RANKS[type(a)] or 4, RANKS[type(b)] or 4
-  if rank_a ~= rank_b then
-    return rank_a < rank_b
-  elseif rank_a <= 2 then
-    return a < b
-  end
-  return rank_a == 3 and a and not b
-end
-
---- Keys that are tables or functions have no order that stays: such a table is what its size is.
-local function put_table(writing, items)
-  local keys = {}
+--- The keys of a table in an order that is always the same. Those that are tables or functions
+--- have none, and are left out: no function can look one up that it does not hold itself.
+local function ordered_keys(items)
+  local numbers, strings, others = {}, {}, {}
   for key in pairs(items) do
-    keys[#keys + 1] = key
+    local kind = type(key)
+    local list = kind == 'number' and numbers or kind == 'string' and strings or others
+    list[#list + 1] = key
   end
-  table.sort(keys, before)
-  put(writing, 't' .. #keys .. '(')
-  for _, key in ipairs(keys) do
-    if RANKS[type(key)] then
-      put_value(writing, key)
-      put_value(writing, items[key])
+  table.sort(numbers)
+  table.sort(strings)
+  for _, key in ipairs(strings) do
+    numbers[#numbers + 1] = key
+  end
+  for _, key in ipairs { false, true } do
+    if rawget(items, key) ~= nil then
+      numbers[#numbers + 1] = key
     end
   end
+  return numbers, #others
+end
+
+local function put_items(writing, items)
+  local keys, others = ordered_keys(items)
+  put(writing, 't' .. #keys .. '+' .. others .. '(')
+  for _, key in ipairs(keys) do
+    put_value(writing, key)
+    put_value(writing, rawget(items, key))
+  end
   put(writing, ')')
+end
+
+local function is_plain(items)
+  for _, item in pairs(items) do
+    local kind = type(item)
+    if kind == 'table' or kind == 'function' then
+      return false
+    end
+  end
+  return true
+end
+
+--- A table; of one that holds only values the digest, which is found once for all functions.
+local function put_table(writing, items)
+  local plain = writing.digests.plain
+  if not plain[items] and is_plain(items) then
+    local own = { parts = {}, digests = writing.digests }
+    put_items(own, items)
+    plain[items] = writing.digests.hash(table.concat(own.parts))
+  end
+  if plain[items] then
+    put(writing, 't=' .. plain[items])
+  else
+    put_items(writing, items)
+  end
 end
 
 local function put_function(writing, callee)
@@ -200,19 +164,27 @@ local function put_linked(writing, value)
   end
 end
 
---- The digest of a function.
----@param callee function
+--- What is kept between the functions of one load.
 ---@param known tidemark.Known
----@return string 32 hexadecimal digits
-function M.code(callee, known)
-  local writing = { parts = {}, numbers = {}, count = 0, todo = {}, known = known }
+---@param hash fun(text: string): string a digest of bytes
+---@return tidemark.Digests
+function M.new(known, hash)
+  return { known = known, hash = hash, plain = {} }
+end
+
+--- The digest of a function.
+---@param digests tidemark.Digests
+---@param callee function
+---@return string
+function M.code(digests, callee)
+  local writing = { parts = {}, numbers = {}, count = 0, todo = {}, digests = digests }
   put_link(writing, callee)
   local done = 0
   while done < writing.count do
     done = done + 1
     put_linked(writing, writing.todo[done])
   end
-  return M.text(table.concat(writing.parts))
+  return digests.hash(table.concat(writing.parts))
 end
 
 return M

@@ -74,7 +74,7 @@ end
 local function check_returned(linking, declaration, what, reach, lines)
   local features = declaration.fields.features or {}
   for i, feature in ipairs(features) do
-    if lines and not reach.dynamic and not reach.texts[feature.name] then
+    if lines and not reach.dynamic and not bytecode.has_text(reach, feature.name) then
       linking.report(declaration, { 'features', features.positions[i] }, 'name',
         'feature "%s" is never returned by the %s', feature.name, what)
     end
@@ -103,7 +103,7 @@ function M.examine(linking, declaration, what)
   return {
     at = file .. ':' .. info.linedefined,
     file = file,
-    code = digest.code(callee, linking.known),
+    code = digest.code(linking.digests, callee),
     lines = lines,
     reach = reach,
   }

@@ -31,6 +31,7 @@ local MAX_KEYS = 64 -- of one view, as runtime/data/catalog.h has it
 ---@field report_line fun(declaration: table, place: { file: string, line: integer }, word: string,
 ---  message: string, ...) a problem of a word on a line
 ---@field known tidemark.Known
+---@field digests tidemark.Digests
 ---@field words { all: table<string, any>, plain: table<string, any> } plain: those of lib/ too
 
 --- The keys of a table, sorted.

@@ -1,5 +1,7 @@
 // Loading definitions: files into a bounded Lua state, a catalog or problems out of it.
 
+#include <stdio.h>
+
 #include "data/msgpack.h"
 #include "host/files.h"
 #include "host/host.h"
@@ -163,6 +165,24 @@ static Slice take_field(lua_State *L, const char *name, Arena *arena)
   return copy;
 }
 
+// hash(text): 32 hexadecimal digits, by FNV-1a with 128 bits (Fowler, Noll and Vo). Catalogs keep
+// such digests, so the function stays as it is.
+static int hash_text(lua_State *L)
+{
+  size_t size;
+  const uint8_t *bytes = (const uint8_t *)luaL_checklstring(L, 1, &size);
+  const __uint128_t prime = ((__uint128_t)1 << 88) + 0x13b;
+  __uint128_t hash = (__uint128_t)UINT64_C(0x6c62272e07bb0142) << 64 | UINT64_C(0x62b821756295c58d);
+  for (size_t i = 0; i < size; i++) {
+    hash = (hash ^ bytes[i]) * prime;
+  }
+  char digits[33];
+  snprintf(digits, sizeof(digits), "%016llx%016llx", (unsigned long long)(hash >> 64),
+           (unsigned long long)hash);
+  lua_pushlstring(L, digits, sizeof(digits) - 1);
+  return 1;
+}
+
 static int load_protected(lua_State *L)
 {
   Load *load = lua_touserdata(L, 1);
@@ -173,7 +193,8 @@ static int load_protected(lua_State *L)
   push_files(L, load->files);
   lua_pushlightuserdata(L, load);
   lua_pushcclosure(L, run_chunk, 1);
-  lua_call(L, 2, 1);
+  lua_pushcfunction(L, hash_text);
+  lua_call(L, 3, 1);
   load->out->catalog = take_field(L, "catalog", load->arena);
   load->out->sources = take_field(L, "sources", load->arena);
   load->out->problems = take_field(L, "problems", load->arena);
