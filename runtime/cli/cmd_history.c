@@ -57,6 +57,22 @@ static void note_parts(const Args *args, MpReader answer)
   }
 }
 
+// Rows that on-demand views made nulls of: the table above tells of stored views only.
+static void note_failed(const Args *args, MpReader answer)
+{
+  MpReader views;
+  uint32_t count = result_list(answer, "on_demand", &views);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader view = result_reader(result_take(&views));
+    Slice name = result_text(view, "view");
+    long long failed = (long long)result_int(view, "failed");
+    if (failed) {
+      print_note(args, "%.*s: %lld row%s failed and %s null", (int)name.size, name.data, failed,
+                 failed == 1 ? "" : "s", failed == 1 ? "is" : "are");
+    }
+  }
+}
+
 static void print_summary(const Args *args, MpReader answer)
 {
   Buf out = {0};
@@ -73,6 +89,7 @@ static void print_summary(const Args *args, MpReader answer)
   print_note(args, "%s: %lld rows, %lld columns", args_value(args, "output"),
              (long long)result_int(answer, "rows"), (long long)result_int(answer, "columns"));
   note_parts(args, answer);
+  note_failed(args, answer);
 }
 
 bool cmd_history_run(Args *args, Error *err)

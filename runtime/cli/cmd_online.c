@@ -10,6 +10,7 @@ typedef struct {
   const char *service;
   MappingList mappings;
   Entities entities;
+  Entities given;  // for on-demand views
   Wanted wanted;
   bool statuses;
   bool event_timestamps;
@@ -38,7 +39,10 @@ static bool read_request(const Args *args, Request *request, Error *err)
     return error_set(err, ERR_USAGE, "say either -f REF[,REF...] or --service NAME");
   }
   return mapping_parse(args, &request->mappings, err)
-         && entities_parse(args, &request->entities, err);
+         && entities_parse(args, "entity", "-e", &request->entities, err)
+         && entities_parse(args, "request", "-r", &request->given, err)
+         && (request->entities.count || request->given.count
+             || error_set(err, ERR_USAGE, "-e KEY=VALUE[,VALUE...] is missing: whom to ask about"));
 }
 
 static bool put_params(const Request *request, Params *params, Error *err)
@@ -61,7 +65,8 @@ static bool put_params(const Request *request, Params *params, Error *err)
   }
   params_put_list(params, "features", request->references);
   params_put_text(params, "service", request->service);
-  entities_put(&request->entities, params);
+  entities_put(&request->entities, "entities", params);
+  entities_put(&request->given, "request", params);
   params_put_list(params, "include", include);
   params_put_flag(params, "full_feature_names", args_has(args, "full-feature-names"));
   mapping_put_roles(request->mappings, params);
@@ -161,12 +166,13 @@ static bool ask(Request *request, Error *err)
   Params params = {0};
   Buf bytes = {0};
   MpReader answer;
-  bool good = session_open(&session, args, err)
-              && wanted_find(&session, request->references, request->service, request->mappings,
-                             &request->entities, &request->wanted, args->arena, err)
-              && entities_encode(&request->entities, args->arena, err)
-              && put_params(request, &params, err)
-              && session_call(&session, "get_online_features", &params, &bytes, &answer, err);
+  bool good =
+      session_open(&session, args, err)
+      && wanted_find(&session, request->references, request->service, request->mappings,
+                     &request->entities, &request->given, &request->wanted, args->arena, err)
+      && entities_encode(&request->entities, args->arena, err)
+      && entities_encode(&request->given, args->arena, err) && put_params(request, &params, err)
+      && session_call(&session, "get_online_features", &params, &bytes, &answer, err);
   session_close(&session);
   if (good) {
     Buf out = {0};

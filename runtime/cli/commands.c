@@ -140,6 +140,11 @@ static const Option ONLINE_OPTIONS[] = {
      .metavar = "KEY=VALUE[,VALUE...]",
      .help = "values of a key, one per row; may be repeated",
      .repeatable = true},
+    {.name = "request",
+     .letter = 'r',
+     .metavar = "NAME=VALUE[,VALUE...]",
+     .help = "request columns of on-demand views, one value per row; may be repeated",
+     .repeatable = true},
     {.name = "features",
      .letter = 'f',
      .metavar = "REF[,REF...]",
@@ -252,7 +257,7 @@ static const char *const ONLINE_EXAMPLES[] = {
     "tidemark get-online-features -e driver_id=1001,1002 --service driver_ranking",
     "tidemark get-online-features -e driver_id=1001 -f 'driver_hourly_stats:*' --statuses "
     "--connect 127.0.0.1:6570",
-    NULL};
+    "tidemark get-online-features -e driver_id=1001 -r distance_km=3.2 -f 'trip_fare:*'", NULL};
 static const char *const PUSH_EXAMPLES[] = {
     "tidemark push driver_hourly_stats new_rows.parquet --connect 127.0.0.1:6570", NULL};
 static const char *const SERVE_EXAMPLES[] = {"tidemark serve",
@@ -370,8 +375,9 @@ const Command COMMANDS[] = {
      .most = SIZE_MAX,
      .summary = "ask the online store, or a server, for features",
      .details =
-         "Values of -e are written as in a CSV file: commas part them, nothing between two commas "
-         "is null, \"\" is the empty string, and a value with commas stands in double quotes.",
+         "Values of -e and -r are written as in a CSV file: commas part them, nothing between two "
+         "commas is null, \"\" is the empty string, and a value with commas stands in double "
+         "quotes.",
      .options = ONLINE_OPTIONS,
      .examples = ONLINE_EXAMPLES,
      .run = cmd_online_run},

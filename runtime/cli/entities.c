@@ -28,8 +28,8 @@ static const char *take_quoted(const char *at, Slice *value, Arena *arena)
 }
 
 // One record of RFC 4180 without a line end; an empty field without quotes is null.
-static bool split_values(const char *name, const char *text, ValueList *out, Arena *arena,
-                         Error *err)
+static bool split_values(const char *option, const char *name, const char *text, ValueList *out,
+                         Arena *arena, Error *err)
 {
   size_t most = 1;
   for (const char *at = text; *at; at++) {
@@ -43,7 +43,8 @@ static bool split_values(const char *name, const char *text, ValueList *out, Are
       at = take_quoted(at, &value, arena);
       if (!at || (*at && *at != ',')) {
         return error_set(err, ERR_USAGE,
-                         "-e %s: a quoted value must end with a quote before the next comma", name);
+                         "%s %s: a quoted value must end with a quote before the next comma",
+                         option, name);
       }
     } else {
       size_t size = strcspn(at, ",");
@@ -83,7 +84,8 @@ static bool add_one(const char *text, Entities *out, Arena *arena, Error *err)
 {
   const char *equals = strchr(text, '=');
   if (!equals || equals == text) {
-    return error_set(err, ERR_USAGE, "-e: expected KEY=VALUE[,VALUE...], got \"%s\"", text);
+    return error_set(err, ERR_USAGE, "%s: expected KEY=VALUE[,VALUE...], got \"%s\"", out->option,
+                     text);
   }
   Slice name = slice_of(text, (size_t)(equals - text));
   EntityColumn *column = find_column(out, name);
@@ -92,7 +94,7 @@ static bool add_one(const char *text, Entities *out, Arena *arena, Error *err)
     *column = (EntityColumn){.name = arena_text(arena, name)};
   }
   ValueList values;
-  if (!split_values(column->name, equals + 1, &values, arena, err)) {
+  if (!split_values(out->option, column->name, equals + 1, &values, arena, err)) {
     return false;
   }
   append_values(column, values, arena);
@@ -100,13 +102,14 @@ static bool add_one(const char *text, Entities *out, Arena *arena, Error *err)
   return true;
 }
 
-bool entities_parse(const Args *args, Entities *out, Error *err)
+bool entities_parse(const Args *args, const char *name, const char *option, Entities *out,
+                    Error *err)
 {
-  TextList given = args_values(args, "entity");
-  *out = (Entities){.columns = arena_zalloc(args->arena, given.count + 1, sizeof(EntityColumn))};
-  if (!given.count) {
-    return error_set(err, ERR_USAGE, "-e KEY=VALUE[,VALUE...] is missing: whom to ask about");
-  }
+  TextList given = args_values(args, name);
+  *out = (Entities){
+      .option = option,
+      .columns = arena_zalloc(args->arena, given.count + 1, sizeof(EntityColumn)),
+  };
   for (size_t i = 0; i < given.count; i++) {
     if (!add_one(given.items[i], out, args->arena, err)) {
       return false;
@@ -135,12 +138,25 @@ static bool parse_int(const char *text, int64_t *value)
   return errno == 0;
 }
 
+static bool parse_real(const char *text, double *value)
+{
+  char *end;
+  *value = strtod(text, &end);
+  return *text && !*end && !strchr(" \t\n\v\f\r", *text);
+}
+
+static bool is_single(Type type)
+{
+  return type.kind != TYPE_LIST && type.kind != TYPE_VECTOR;
+}
+
 // False when the text is no value of the type.
 static bool encode_value(const EntityColumn *column, Slice value, Buf *out, Arena *arena)
 {
   msgpack_packer packer = mp_packer(out);
   const char *text = arena_text(arena, value);
   int64_t integer = 0;
+  double real;
   Error ignored = {0};
   if (!column->typed || column->type.kind == TYPE_STRING) {
     mp_put_str(&packer, value);
@@ -163,8 +179,15 @@ static bool encode_value(const EntityColumn *column, Slice value, Buf *out, Aren
     }
     msgpack_pack_int64(&packer, integer);
     return true;
+  case TYPE_FLOAT32:
+  case TYPE_FLOAT64:
+    if (!parse_real(text, &real)) {
+      return false;
+    }
+    msgpack_pack_double(&packer, real);
+    return true;
   default:
-    if (!parse_int(text, &integer)) {
+    if (!is_single(column->type) || !parse_int(text, &integer)) {
       return false;
     }
     msgpack_pack_int64(&packer, integer);
@@ -172,7 +195,7 @@ static bool encode_value(const EntityColumn *column, Slice value, Buf *out, Aren
   }
 }
 
-static bool encode_column(EntityColumn *column, Arena *arena, Error *err)
+static bool encode_column(const char *option, EntityColumn *column, Arena *arena, Error *err)
 {
   Buf space = {0};
   bool good = true;
@@ -184,9 +207,12 @@ static bool encode_column(EntityColumn *column, Arena *arena, Error *err)
     buf_reset(&space);
     if (!encode_value(column, column->values[i], &space, arena)) {
       char type[TYPE_TEXT_SIZE];
-      good = error_set(err, ERR_USAGE, "-e %s[%zu]: expected %s, got \"%.*s\"", column->name, i + 1,
-                       type_print(column->type, type), (int)column->values[i].size,
-                       column->values[i].data);
+      good = error_set(err, ERR_USAGE, "%s %s[%zu]: expected %s, got \"%.*s\"%s", option,
+                       column->name, i + 1, type_print(column->type, type),
+                       (int)column->values[i].size, column->values[i].data,
+                       is_single(column->type)
+                           ? ""
+                           : ": the command line has no way to write it, scripts and clients do");
     }
     column->cells[i] = arena_copy(arena, buf_slice(&space));
   }
@@ -197,16 +223,19 @@ static bool encode_column(EntityColumn *column, Arena *arena, Error *err)
 bool entities_encode(Entities *entities, Arena *arena, Error *err)
 {
   for (size_t i = 0; i < entities->count; i++) {
-    if (!encode_column(&entities->columns[i], arena, err)) {
+    if (!encode_column(entities->option, &entities->columns[i], arena, err)) {
       return false;
     }
   }
   return true;
 }
 
-void entities_put(const Entities *entities, Params *params)
+void entities_put(const Entities *entities, const char *parameter, Params *params)
 {
-  msgpack_packer packer = params_put(params, "entities");
+  if (!entities->count) {
+    return;
+  }
+  msgpack_packer packer = params_put(params, parameter);
   msgpack_pack_map(&packer, entities->count);
   for (size_t i = 0; i < entities->count; i++) {
     const EntityColumn *column = &entities->columns[i];

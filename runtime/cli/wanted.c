@@ -11,6 +11,7 @@ typedef struct {
   Session *session;
   MappingList mappings;
   Entities *entities;
+  Entities *given;
   Wanted *wanted;
   size_t capacity;
   Slice described_view;  // the last view asked about, and the answer
@@ -58,17 +59,23 @@ static bool describe_view(Search *search, Slice view, MpReader *result, Error *e
   }
   search->described_view = (Slice){0};
   if (!describe(search, "feature_view", view, &search->described, result, err)) {
-    return false;
+    Error other = {0};  // that it is no feature_view says more
+    if (err->code != ERR_NOT_FOUND
+        || !describe(search, "on_demand_feature_view", view, &search->described, result, &other)) {
+      return false;
+    }
+    error_clear(err);
   }
   search->described_view = view;
   return true;
 }
 
-static Slice mapped_column(const Search *search, const Asked *reference, Slice key)
+// Without a role, whatever view the key is of: an on-demand view has keys of several.
+static Slice mapped_column(const Search *search, Slice role, Slice key)
 {
   for (size_t i = 0; i < search->mappings.count; i++) {
     const Mapping *mapping = &search->mappings.items[i];
-    if (slice_equal(mapping->key, key) && slice_equal(mapping->view, reference->role)) {
+    if (slice_equal(mapping->key, key) && (!role.size || slice_equal(mapping->view, role))) {
       return mapping->column;
     }
   }
@@ -77,6 +84,7 @@ static Slice mapped_column(const Search *search, const Asked *reference, Slice k
 
 static void type_keys(Search *search, const Asked *reference, MpReader view)
 {
+  bool on_demand = slice_is(result_text(view, "kind"), "on_demand_feature_view");
   MpReader keys;
   uint32_t count = result_list(view, "keys", &keys);
   for (uint32_t i = 0; i < count; i++) {
@@ -84,8 +92,23 @@ static void type_keys(Search *search, const Asked *reference, MpReader view)
     Type type;
     Error ignored = {0};
     if (type_parse(result_text(key, "type"), &type, &ignored)) {
-      Slice column = mapped_column(search, reference, result_text(key, "name"));
+      Slice role = on_demand ? (Slice){0} : reference->role;
+      Slice column = mapped_column(search, role, result_text(key, "name"));
       entities_set_type(search->entities, column, type);
+    }
+  }
+}
+
+static void type_request(Search *search, MpReader described)
+{
+  MpReader columns;
+  uint32_t count = result_list(described, "request", &columns);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader column = result_reader(result_take(&columns));
+    Type type;
+    Error ignored = {0};
+    if (type_parse(result_text(column, "type"), &type, &ignored)) {
+      entities_set_type(search->given, result_text(column, "name"), type);
     }
   }
 }
@@ -124,6 +147,7 @@ static bool add_reference(Search *search, Asked reference, Error *err)
     return false;
   }
   type_keys(search, &reference, view);
+  type_request(search, view);
   note_features(search, &reference, view);
   return true;
 }
@@ -164,13 +188,14 @@ static bool add_service(Search *search, const char *name, Error *err)
 }
 
 bool wanted_find(Session *session, TextList references, const char *service, MappingList mappings,
-                 Entities *entities, Wanted *out, Arena *arena, Error *err)
+                 Entities *entities, Entities *given, Wanted *out, Arena *arena, Error *err)
 {
   *out = (Wanted){0};
   Search search = {
       .session = session,
       .mappings = mappings,
       .entities = entities,
+      .given = given,
       .wanted = out,
       .arena = arena,
   };

@@ -1,6 +1,7 @@
 #pragma once
 // What a request for features is about, asked from the catalogue (`describe`) of wherever the
-// request goes: the types of the keys it needs, and which of its features are times.
+// request goes: the types of the keys and of the request columns it needs, and which of its
+// features are times.
 
 #include "cli/entities.h"
 #include "cli/mapping.h"
@@ -11,6 +12,6 @@ typedef struct {
   size_t count;
 } Wanted;
 
-// `references` is empty where `service` is given. Types the columns of `entities`.
+// `references` is empty where `service` is given. Types the columns of `entities` and `given`.
 bool wanted_find(Session *session, TextList references, const char *service, MappingList mappings,
-                 Entities *entities, Wanted *out, Arena *arena, Error *err);
+                 Entities *entities, Entities *given, Wanted *out, Arena *arena, Error *err);

@@ -1,7 +1,9 @@
 // A training set: the spine part by part, each joined with every view, its rows written before the
 // next part is read. How large a part may be is a question of memory; usually one is enough.
+// On-demand views are computed while rows are written, from what the joins found.
 #include "engine/history.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +20,8 @@ typedef struct {
   HistoryPlan plan;
   Snapshots snapshots;
   FunctionPool functions;
-  BadRows *bad;  // NULL: a bad value is an error
+  Functions *on_demand;  // taken from there; NULL without on-demand views
+  BadRows *bad;          // NULL: a bad value is an error
   Spines spines;
   size_t group_most;  // joins that may share a pass
   size_t text_bytes;  // per row, that earlier parts took beside what was reckoned with
@@ -158,13 +161,13 @@ static bool next_part(History *history, Error *err)
 // --- Writing ---
 
 // Status of a value: the row's, and what there is to say of the value itself where the row is
-// there.
+// there. `join` is NULL for what an on-demand view makes of every row.
 static Column status_column(const ViewJoin *join, const Column *values, size_t first, size_t count,
                             Arena *chunk)
 {
   Slice *texts = arena_alloc(chunk, count * sizeof(*texts));
   for (size_t i = 0; i < count; i++) {
-    ValueStatus status = join->matches.statuses[first + i];
+    ValueStatus status = join ? join->matches.statuses[first + i] : STATUS_PRESENT;
     if (status == STATUS_PRESENT && !column_has(values, i)) {
       status = column_failed(values, i) ? STATUS_ERROR : STATUS_NULL_VALUE;
     }
@@ -181,6 +184,47 @@ static Column event_time_column(const ViewJoin *join, size_t first, size_t count
     column_set_valid(valid, i, times[i] != TIME_NULL);
   }
   return (Column){.type = {.kind = TYPE_TIMESTAMP}, .valid = valid, .int64s = times};
+}
+
+// What a join found for rows [first, first + count) of the part.
+static Column joined_column(const History *history, const Origin *origin, size_t first,
+                            size_t count, Arena *chunk)
+{
+  const ViewJoin *join = &history->plan.joins[origin->join];
+  Column all = gather_column(join->values[origin->feature]);
+  return column_pick(&all, join->places + first, count, chunk);
+}
+
+// The column from row `first` on, which begins a word of bits.
+static Column column_from(Column column, size_t first)
+{
+  assert(first % 64 == 0);
+  column.valid = column.valid ? column.valid + first / 64 : NULL;
+  column.errors = column.errors ? column.errors + first / 64 : NULL;
+  if (first) {
+    column.data = (const char *)column.data + first * type_width(column.type);
+  }
+  return column;
+}
+
+// Computes the on-demand views for rows [first, first + count) of the part.
+static bool compute(History *history, size_t first, size_t count, Arena *chunk, Error *err)
+{
+  HistoryPlan *plan = &history->plan;
+  OnDemandPlan *on_demand = &plan->on_demand;
+  if (!on_demand->step_count) {
+    return true;
+  }
+  for (size_t i = 0; i < on_demand->stored.count; i++) {
+    on_demand->columns[i] = joined_column(history, &plan->inputs[i], first, count, chunk);
+  }
+  for (size_t i = 0; i < on_demand->request_count; i++) {
+    on_demand->columns[on_demand_request_column(on_demand, i)] =
+        column_from(builder_column(history->spines.values[i]), first);
+  }
+  uint64_t number = history->spines.before + first + 1;
+  return on_demand_run(on_demand, count, number, "the spine", err)
+         || error_at(err, "%s", plan->request->spine);
 }
 
 // Rows [first, first + count) of the part on their way out.
@@ -201,10 +245,12 @@ static bool fill_features(void *context, unsigned thread, Error *err)
   Arena *chunk = &filling->history->chunks[thread];
   bool statuses = plan->request->statuses;
   for (size_t i = thread; i < plan->references.count; i += filling->threads) {
-    const ViewJoin *join = &plan->joins[plan->origins[i].join];
+    const Origin *origin = &plan->origins[i];
+    const ViewJoin *join = origin->join == ORIGIN_NONE ? NULL : &plan->joins[origin->join];
     Column *column = &filling->columns[statuses ? 2 * i : i];
-    Column all = gather_column(join->values[plan->origins[i].feature]);
-    column[0] = column_pick(&all, join->places + filling->first, filling->count, chunk);
+    column[0] = origin->computed == ORIGIN_NONE
+                    ? joined_column(filling->history, origin, filling->first, filling->count, chunk)
+                    : plan->on_demand.columns[origin->computed];
     if (statuses) {
       column[1] = status_column(join, &column[0], filling->first, filling->count, chunk);
     }
@@ -212,7 +258,8 @@ static bool fill_features(void *context, unsigned thread, Error *err)
   return true;
 }
 
-static Column *fill_columns(History *history, size_t first, size_t count)
+// NULL after a failure, which only functions have.
+static Column *fill_columns(History *history, size_t first, size_t count, Error *err)
 {
   const HistoryPlan *plan = &history->plan;
   unsigned threads = parallel_threads(engine_threads(plan->engine));
@@ -220,24 +267,29 @@ static Column *fill_columns(History *history, size_t first, size_t count)
     arena_reset(&history->chunks[i]);
   }
   Arena *chunk = &history->chunks[0];
+  if (!compute(history, first, count, chunk, err)) {
+    return NULL;
+  }
   Column *columns = arena_zalloc(chunk, plan->column_count, sizeof(*columns));
   size_t features = plan->references.count;
   bool few = count * features < WRITE_VALUES / 8;
   Filling filling = {history, first, count, few ? 1 : threads, columns};
   parallel_run(filling.threads, fill_features, &filling, NULL);
   Column *times = columns + (plan->request->statuses ? 2 * features : features);
-  for (size_t i = 0; plan->request->event_timestamps && i < plan->join_count; i++) {
+  for (size_t i = 0; plan->request->event_timestamps && i < plan->shown_joins; i++) {
     times[i] = event_time_column(&plan->joins[i], first, count, chunk);
   }
   return columns;
 }
 
-// Rows of a batch; the last one of a part may have fewer.
+// Rows of a batch, whole words of bits; the last one of a part may have fewer. Functions run best
+// on what stays in the processor's cache.
 static size_t batch_rows(const History *history)
 {
-  size_t rows = WRITE_VALUES / (history->plan.column_count + 1);
+  size_t rows = WRITE_VALUES / (history->plan.column_count + 1) / 64 * 64;
   rows = rows > WRITE_ROWS_MOST ? WRITE_ROWS_MOST : rows;
-  return rows < WRITE_ROWS_LEAST ? WRITE_ROWS_LEAST : rows;
+  bool least = rows < WRITE_ROWS_LEAST || history->plan.on_demand.step_count;
+  return least ? WRITE_ROWS_LEAST : rows;
 }
 
 static bool produce(void *context, Batch *batch, Error *err)
@@ -259,7 +311,10 @@ static bool produce(void *context, Batch *batch, Error *err)
   if (!engine_progress(plan->engine, &progress, err)) {
     return false;
   }
-  Column *columns = fill_columns(history, first, count);
+  Column *columns = fill_columns(history, first, count, err);
+  if (!columns) {
+    return false;
+  }
   *batch = (Batch){count, plan->column_count, columns, spines->before + first};
   history->written += count;
   return true;
@@ -316,6 +371,24 @@ static void fill_result(const History *history, HistoryResult *result, Arena *ar
   for (size_t i = 0; i < plan->join_count; i++) {
     fill_view(&plan->joins[i], plan->request->statuses, &result->views[i], arena);
   }
+  result->on_demand_count = plan->on_demand.step_count;
+  result->on_demands = arena_zalloc(arena, result->on_demand_count, sizeof(*result->on_demands));
+  for (size_t i = 0; i < result->on_demand_count; i++) {
+    const OnDemandStep *step = &plan->on_demand.steps[i];
+    const char *name = arena_text(arena, slice_text(step->view->declared.name));
+    result->on_demands[i] = (HistoryOnDemand){name, step->failed};
+  }
+}
+
+// Compiled before anything is read: a mistake should not cost a pass over the sources.
+static bool open_on_demand(History *history, Error *err)
+{
+  OnDemandPlan *plan = &history->plan.on_demand;
+  if (!plan->step_count) {
+    return true;
+  }
+  history->on_demand = function_pool_take(&history->functions, err);
+  return history->on_demand && on_demand_open(plan, history->on_demand, err);
 }
 
 static bool run(History *history, HistoryResult *result, Error *err)
@@ -332,13 +405,16 @@ static bool run(History *history, HistoryResult *result, Error *err)
       .path = request->spine,
       .time_column = plan->time_column,
       .time_unit = request->time_unit,
+      .values = plan->on_demand.request,
+      .value_count = plan->on_demand.request_count,
   };
   if (!spines_open(&history->spines, plan->engine, &file, plan->keys, plan->key_count, err)) {
     return false;
   }
   choose_group(history);
   // The first part is joined before a file is begun: most mistakes show here.
-  return next_part(history, err) && write_output(history, &result->rows, err)
+  return open_on_demand(history, err) && next_part(history, err)
+         && write_output(history, &result->rows, err)
          && (!history->bad || bad_rows_finish(history->bad, err));
 }
 
@@ -355,6 +431,7 @@ bool engine_get_historical_features(Engine *engine, const HistoryRequest *reques
     fill_result(history, result, arena);
   }
   spines_close(&history->spines);
+  function_pool_give(&history->functions, history->on_demand);
   function_pool_deinit(&history->functions);
   history_plan_deinit(&history->plan);
   bad_rows_close(history->bad);

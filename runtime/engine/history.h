@@ -34,12 +34,19 @@ typedef struct {
 } HistoryView;
 
 typedef struct {
+  const char *view;
+  uint64_t failed;  // rows whose function failed, with on_error = 'null'
+} HistoryOnDemand;
+
+typedef struct {
   uint64_t rows;
   size_t columns;
   uint64_t parts;         // that the spine was taken in to stay under the memory limit
   uint64_t memory_limit;  // that was
   HistoryView *views;
   size_t view_count;
+  HistoryOnDemand *on_demands;  // those that were computed, chained ones too
+  size_t on_demand_count;
 } HistoryResult;
 
 bool engine_get_historical_features(Engine *engine, const HistoryRequest *request,

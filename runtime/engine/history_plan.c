@@ -52,17 +52,27 @@ static void resolve_roles(HistoryPlan *plan)
   plan->role_count = request->map_count + inherited;
 }
 
+static bool maps_key_of(const RoleKey *map, const Reference *reference)
+{
+  size_t count = reference->view ? reference->view->key_count : 0;
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(map->key, reference->view->keys[i].name) == 0) {
+      return strcmp(map->role, naming_prefix(reference)) == 0;
+    }
+  }
+  return false;
+}
+
 static bool check_maps(const HistoryPlan *plan, Error *err)
 {
   for (size_t i = 0; i < plan->request->map_count; i++) {
     const RoleKey *map = &plan->request->maps[i];
     bool used = false;
     for (size_t r = 0; r < plan->references.count && !used; r++) {
-      const Reference *reference = &plan->references.items[r];
-      for (size_t k = 0; k < reference->view->key_count && !used; k++) {
-        used = strcmp(map->role, naming_prefix(reference)) == 0
-               && strcmp(map->key, reference->view->keys[k].name) == 0;
-      }
+      used = maps_key_of(map, &plan->references.items[r]);
+    }
+    for (size_t r = 0; r < plan->on_demand.stored.count && !used; r++) {
+      used = maps_key_of(map, &plan->on_demand.stored.items[r]);
     }
     if (!used) {
       return error_set(err, ERR_INVALID, "--map %s.%s=%s names no key of a requested view or role",
@@ -165,22 +175,87 @@ static size_t find_feature(ViewJoin *join, const Field *feature)
   return place;
 }
 
+static bool resolve_origin(HistoryPlan *plan, const Reference *reference, Origin *origin,
+                           Error *err)
+{
+  origin->computed = on_demand_column(&plan->on_demand, reference);
+  if (reference->on_demand) {
+    origin->join = ORIGIN_NONE;
+    return true;
+  }
+  if (!find_join(plan, reference, &origin->join, err)) {
+    return false;
+  }
+  origin->feature = find_feature(&plan->joins[origin->join], reference->feature);
+  return true;
+}
+
 static bool resolve_joins(HistoryPlan *plan, Error *err)
 {
-  size_t count = plan->references.count;
-  plan->joins = arena_zalloc(plan->arena, count, sizeof(*plan->joins));
-  plan->keys = arena_zalloc(plan->arena, count, sizeof(*plan->keys));
-  plan->origins = arena_zalloc(plan->arena, count, sizeof(*plan->origins));
-  for (size_t i = 0; i < count; i++) {
-    const Reference *reference = &plan->references.items[i];
-    Origin *origin = &plan->origins[i];
-    if (!find_join(plan, reference, &origin->join, err)) {
+  const ReferenceList *asked = &plan->references;
+  const ReferenceList *needed = &plan->on_demand.stored;
+  size_t most = asked->count + needed->count;
+  plan->joins = arena_zalloc(plan->arena, most, sizeof(*plan->joins));
+  plan->keys = arena_zalloc(plan->arena, most, sizeof(*plan->keys));
+  plan->origins = arena_zalloc(plan->arena, asked->count, sizeof(*plan->origins));
+  plan->inputs = arena_zalloc(plan->arena, needed->count, sizeof(*plan->inputs));
+  for (size_t i = 0; i < asked->count; i++) {
+    if (!resolve_origin(plan, &asked->items[i], &plan->origins[i], err)) {
       return false;
     }
-    origin->feature = find_feature(&plan->joins[origin->join], reference->feature);
+  }
+  plan->shown_joins = plan->join_count;
+  for (size_t i = 0; i < needed->count; i++) {
+    if (!resolve_origin(plan, &needed->items[i], &plan->inputs[i], err)) {
+      return false;
+    }
   }
   return true;
 }
+
+// --- On-demand views ---
+
+// The columns of the request that the spine does not have, in quotes.
+static const char *lacking_columns(const HistoryPlan *plan, size_t *count)
+{
+  const char *names = "";
+  *count = 0;
+  for (size_t i = 0; i < plan->on_demand.request_count; i++) {
+    const char *name = plan->on_demand.request[i]->column;
+    if (!spine_column(plan, name)) {
+      names = arena_print(plan->arena, "%s%s\"%s\"", names, *count ? ", " : "", name);
+      (*count)++;
+    }
+  }
+  return names;
+}
+
+// What the request brings at serving stands in the spine.
+static bool check_request_columns(HistoryPlan *plan, Error *err)
+{
+  size_t count;
+  const char *names = lacking_columns(plan, &count);
+  for (size_t i = 0; count == 1 && i < plan->on_demand.request_count; i++) {
+    const Field *field = plan->on_demand.request[i];
+    char type[TYPE_TEXT_SIZE];
+    if (!spine_column(plan, field->column)) {
+      const char *hint = arena_print(
+          plan->arena, "it is %s of the request of on_demand_feature_view \"%s\"",
+          type_print(field->type, type), on_demand_wants(&plan->on_demand, field)->declared.name);
+      return missing_column(plan, field->column, hint, err);
+    }
+  }
+  if (count) {
+    error_set(err, ERR_INVALID,
+              "the spine has no columns %s: the on-demand views that were asked for take them from "
+              "the request, which in a training set is the spine",
+              names);
+    return error_at(err, "%s", plan->request->spine);
+  }
+  return true;
+}
+
+// --- Output columns ---
 
 static bool add_column(HistoryPlan *plan, const char *name, TypeKind kind, Error *err)
 {
@@ -205,7 +280,7 @@ static bool resolve_columns(HistoryPlan *plan, Error *err)
                      request->full_feature_names, &names, plan->arena, err)) {
     return false;
   }
-  size_t most = count * 2 + plan->join_count;
+  size_t most = count * 2 + plan->shown_joins;
   plan->names = arena_zalloc(plan->arena, most, sizeof(*plan->names));
   plan->types = arena_zalloc(plan->arena, most, sizeof(*plan->types));
   for (size_t i = 0; i < count; i++) {
@@ -216,7 +291,7 @@ static bool resolve_columns(HistoryPlan *plan, Error *err)
       return false;
     }
   }
-  for (size_t i = 0; request->event_timestamps && i < plan->join_count; i++) {
+  for (size_t i = 0; request->event_timestamps && i < plan->shown_joins; i++) {
     const ViewJoin *join = &plan->joins[i];
     const char *prefix = *join->role ? join->role : join->view->declared.name;
     if (!add_column(plan, arena_print(plan->arena, "%s__event_timestamp", prefix), TYPE_TIMESTAMP,
@@ -232,6 +307,8 @@ static bool resolve(HistoryPlan *plan, Error *err)
   if (!engine_pin(plan->engine, &plan->catalog, err) || !resolve_references(plan, err)) {
     return false;
   }
+  on_demand_plan_make(&plan->on_demand, plan->references.items, plan->references.count,
+                      plan->arena);
   resolve_roles(plan);
   Duck *duck = engine_duck(plan->engine, err);
   Table spine = {.path = plan->request->spine};
@@ -245,7 +322,7 @@ static bool resolve(HistoryPlan *plan, Error *err)
                           "it is the spine's time; another column is named by --timestamp COLUMN",
                           err);
   }
-  return resolve_joins(plan, err) && resolve_columns(plan, err);
+  return check_request_columns(plan, err) && resolve_joins(plan, err) && resolve_columns(plan, err);
 }
 
 bool history_plan_make(HistoryPlan *plan, Engine *engine, const HistoryRequest *request,

@@ -1,15 +1,19 @@
 #pragma once
-// What a request for a training set means: the views to join, on which columns of the spine, and
-// the columns to write.
+// What a request for a training set means: the views to join, on which columns of the spine, the
+// on-demand views to compute, and the columns to write.
 
 #include "engine/history.h"
+#include "engine/on_demand.h"
 #include "engine/view_join.h"
 
-// Where an output column comes from.
+// Where a column comes from.
 typedef struct {
-  size_t join;
-  size_t feature;  // in the join's list
+  size_t join;      // ORIGIN_NONE: no join, but an on-demand view
+  size_t feature;   // in the join's list
+  size_t computed;  // column of HistoryPlan.on_demand; ORIGIN_NONE where that knows nothing of it
 } Origin;
+
+#define ORIGIN_NONE SIZE_MAX
 
 typedef struct {
   Engine *engine;
@@ -27,7 +31,11 @@ typedef struct {
   size_t key_count;
   ViewJoin *joins;
   size_t join_count;
-  Origin *origins;  // per reference
+  size_t shown_joins;  // the first ones; the others are there for on-demand views only
+  Origin *origins;     // per reference
+
+  OnDemandPlan on_demand;
+  Origin *inputs;  // per stored feature that on-demand views need
 
   // Columns to write beside the spine's, in order: each reference's (and its status), then times.
   const char **names;

@@ -178,7 +178,7 @@ static bool put_values(OnlineKeys *keys, uint16_t view_id, Type type, MpReader *
 
 bool online_plan_single_key(const OnlinePlan *plan)
 {
-  return plan->tuple_count == 1 && plan->tuples[0].count == 1;
+  return plan->tuple_count == 1 && plan->tuples[0].count == 1 && !plan->demand;
 }
 
 bool online_keys_read(OnlineKeys *keys, const OnlinePlan *plan, MpReader *values, size_t rows,

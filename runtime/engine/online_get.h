@@ -7,6 +7,7 @@
 #include "data/msgpack.h"
 #include "data/row.h"
 #include "engine/engine.h"
+#include "host/functions.h"
 
 // A key column that the caller has to send.
 typedef struct {
@@ -52,6 +53,7 @@ typedef struct {
   // Rows that were looked up, one per entity, view and role, by what was found: PRESENT, NOT_FOUND,
   // OUTSIDE_MAX_AGE or DELETED.
   uint64_t lookups[STATUS_ERROR + 1];
+  uint64_t failed;  // rows of on-demand views that became nulls because their function failed
 } OnlineResult;
 
 // `details`: fill statuses and event_times. Slices point into the map, the arena and the plan:
@@ -60,6 +62,30 @@ typedef struct {
 // from 0.
 bool online_get_features(DbRead *read, const OnlinePlan *plan, const OnlineEntities *entities,
                          Time now, bool details, OnlineResult *result, Arena *arena, Error *err);
+
+// On-demand views --------------------------------------------------------------------------------
+//
+// A plan with on-demand features looks up the stored ones, those that were asked for and those that
+// are needed; what is found is then computed with.
+
+bool online_plan_computes(const OnlinePlan *plan);
+
+// Compiles what the plan computes; `functions` are of the plan's catalog and outlive the plan.
+bool online_plan_open(OnlinePlan *plan, Functions *functions, Error *err);
+
+// The columns that a request has to bring besides its keys.
+size_t online_plan_request(const OnlinePlan *plan, const OnlineKey **columns);
+
+// Values of these columns, each standing on a msgpack value that was checked by mp_skip.
+typedef struct {
+  const MpReader *const *columns;  // columns[c][row]
+} OnlineGiven;
+
+// Makes the answer of what was found for such a plan. A value of a wrong type fails the request
+// (`request.distance_km[3]: expected float64, got string`), and so does a row whose function fails,
+// unless its view says otherwise. The slices are valid until the plan is computed with again.
+bool online_compute(const OnlinePlan *plan, const OnlineGiven *given, const OnlineResult *found,
+                    OnlineResult *out, Arena *arena, Error *err);
 
 // Several requests at once ------------------------------------------------------------------------
 //
@@ -84,7 +110,7 @@ void online_keys_deinit(OnlineKeys *keys);
 bool online_keys_add(OnlineKeys *keys, const OnlinePlan *plan, const OnlineEntities *entities,
                      size_t *first, Error *err);
 
-// Whether every view has the same one column as its key.
+// Whether every view has the same one column as its key, and nothing is computed.
 bool online_plan_single_key(const OnlinePlan *plan);
 
 // The same for such a plan, from `rows` msgpack values as they came, not checked yet. False, and

@@ -11,11 +11,16 @@ enum { NIL_BYTE = 0xc0 };
 
 static void copy_references(OnlinePlan *plan, const Reference *features, size_t count)
 {
-  plan->columns = arena_zalloc(&plan->arena, count, sizeof(*plan->columns));
-  plan->column_count = count;
+  plan->asked = arena_zalloc(&plan->arena, count, sizeof(*plan->asked));
+  plan->asked_count = count;
   for (size_t i = 0; i < count; i++) {
-    plan->columns[i] = features[i];
-    plan->columns[i].role = arena_text(&plan->arena, slice_text(features[i].role));
+    plan->asked[i] = features[i];
+    plan->asked[i].role = arena_text(&plan->arena, slice_text(features[i].role));
+  }
+  plan->demand = online_demand_new(plan);
+  if (!plan->demand) {
+    plan->columns = plan->asked;
+    plan->column_count = count;
   }
 }
 
@@ -157,7 +162,8 @@ static bool add_columns(OnlinePlan *plan, const RoleKey *roles, size_t role_coun
     }
     assert(plan->spans && plan->span_count <= i);
     Span *last = plan->span_count ? &plan->spans[plan->span_count - 1] : NULL;
-    if (last && last->lookup == lookup && last->slot + last->count == slot) {
+    bool cut = plan->cuts && plan->cuts[i];
+    if (last && !cut && last->lookup == lookup && last->slot + last->count == slot) {
       last->count++;
     } else {
       size_t place = plan->span_count++;
@@ -183,7 +189,7 @@ static bool choose_names(OnlinePlan *plan, bool full_names, Error *err)
   for (size_t i = 0; i < plan->key_count; i++) {
     taken[i] = plan->keys[i].name;
   }
-  return naming_choose(plan->columns, plan->column_count, taken, plan->key_count, full_names,
+  return naming_choose(plan->asked, plan->asked_count, taken, plan->key_count, full_names,
                        &plan->names, &plan->arena, err);
 }
 
@@ -216,6 +222,9 @@ OnlinePlan *online_plan_new(const Catalog *catalog, const Reference *features, s
     return NULL;
   }
   make_nils(plan);
+  if (plan->demand) {
+    online_demand_place(plan);
+  }
   return plan;
 }
 
@@ -235,6 +244,7 @@ void online_plan_free(OnlinePlan *plan)
   if (!plan) {
     return;
   }
+  online_demand_deinit(plan->demand);
   online_keys_deinit(plan->space);
   free(plan->space);
   catalog_unref(plan->catalog);
@@ -244,19 +254,19 @@ void online_plan_free(OnlinePlan *plan)
 
 size_t online_plan_columns(const OnlinePlan *plan)
 {
-  return plan->column_count;
+  return plan->asked_count;
 }
 
 const char *online_plan_name(const OnlinePlan *plan, size_t column)
 {
-  assert(column < plan->column_count);
+  assert(column < plan->asked_count);
   return plan->names[column];
 }
 
 const Reference *online_plan_reference(const OnlinePlan *plan, size_t column)
 {
-  assert(column < plan->column_count);
-  return &plan->columns[column];
+  assert(column < plan->asked_count);
+  return &plan->asked[column];
 }
 
 size_t online_plan_keys(const OnlinePlan *plan, const OnlineKey **keys)

@@ -1,6 +1,7 @@
 #pragma once
 // Inside of online requests: what a plan holds. Included by engine/online_*.c only.
 
+#include "engine/online_demand.h"
 #include "engine/online_get.h"
 
 // Consecutive columns whose values lie one after the other in one stored row: one slice, one copy.
@@ -31,9 +32,13 @@ typedef struct {
 struct OnlinePlan {
   Arena arena;  // owns everything but the space
   const Catalog *catalog;
-  Reference *columns;
+  Reference *asked;  // columns of the answer
   const char **names;
+  size_t asked_count;
+  Reference *columns;  // that are looked up: the same, unless something is computed
   size_t column_count;
+  bool *cuts;            // per looked up column: begins a slice in any case; NULL: none does
+  OnlineDemand *demand;  // NULL: nothing is computed
   OnlineKey *keys;
   size_t key_count;
   Tuple *tuples;

@@ -133,6 +133,18 @@ bool context_catalog(CallContext *context, Error *err)
   return true;
 }
 
+void context_prepare(CallContext *context)
+{
+  Error ignored = {0};  // the request that needs them says what is wrong
+  if (context->reading) {
+    return;
+  }
+  if (context_catalog(context, &ignored) && context->catalog->on_demand_count) {
+    context_functions(context, &ignored);
+  }
+  context_end_read(context);
+}
+
 bool context_patterns(CallContext *context)
 {
   Error ignored = {0};  // the general way says what is wrong

@@ -84,6 +84,10 @@ bool context_patterns(CallContext *context);
 // Hands a push over: in a batch at its end, with all others of it.
 void context_add_push(CallContext *context, Writer *writer, Push *push);
 
+// Opens them ahead of the first request that needs them, where the catalog has on-demand views.
+// With no call under way.
+void context_prepare(CallContext *context);
+
 // Ends the read transaction, if one is open.
 void context_end_read(CallContext *context);
 

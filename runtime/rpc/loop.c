@@ -16,6 +16,7 @@ static void on_tick(uv_timer_t *tick)
     next = conn_next(conn);
     again = conn_tick(conn) || again;
   }
+  context_prepare(loop->context);
   if (!again && !loop->limits.idle_ms) {
     uv_timer_stop(tick);
   }
@@ -143,6 +144,7 @@ static void drain(ServerLoop *loop)
 
 void loop_run(ServerLoop *loop)
 {
+  context_prepare(loop->context);
   while (!loop->stopping) {
     uv_run(&loop->uv, UV_RUN_DEFAULT);
   }

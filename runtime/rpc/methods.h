@@ -71,6 +71,7 @@ typedef struct {
   Slice service;
   ParamTexts features;
   ParamValue entities;
+  ParamValue request;
   Time now;
   ParamTexts include;
   bool full_feature_names;

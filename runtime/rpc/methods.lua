@@ -161,8 +161,14 @@ return {
       {
         name = 'entities',
         type = 'rows',
-        required = true,
-        doc = 'key values: a map of columns (`{ driver_id = [1001, 1002] }`) or a list of maps',
+        doc = 'key values: a map of columns (`{ driver_id = [1001, 1002] }`) or a list of maps; '
+          .. 'needed unless all features are on-demand ones that take nothing but `request`',
+      },
+      {
+        name = 'request',
+        type = 'rows',
+        doc = 'request columns of on-demand views, in either form and with as many rows: '
+          .. '`{ distance_km = [3.2, 8.0] }`; nil is null',
       },
       { name = 'now', type = 'time', doc = 'the time that ttl is judged at; the clock by default' },
       {
@@ -346,6 +352,12 @@ return {
           .. 'deleted: integer, rejected: integer, failed: integer }[]',
         'per view: rows read, what the spine\'s rows found, rows rejected for bad values, and rows '
           .. 'of the spine whose features are null because the transform failed',
+      },
+      {
+        'on_demand',
+        '{ view: string, failed: integer }[]',
+        'per on-demand view that was computed: rows whose features are null because the function '
+          .. 'failed',
       },
     },
   },

@@ -254,7 +254,7 @@ typedef struct {
 } Needed;
 
 // Adds a column unless it is there. A request needs few, so looking through them is cheap.
-static void add_column(Needed *needed, const char *name, Type type)
+static void add_column(Needed *needed, const char *name, Type type, const char *doc)
 {
   for (size_t i = 0; i < needed->count; i++) {
     if (strcmp(needed->columns[i].name, name) == 0) {
@@ -269,7 +269,12 @@ static void add_column(Needed *needed, const char *name, Type type)
     }
     needed->columns = columns;
   }
-  needed->columns[needed->count++] = (Field){.name = name, .type = type};
+  needed->columns[needed->count++] = (Field){
+      .name = name,
+      .column = name,
+      .type = type,
+      .doc = doc,
+  };
 }
 
 static void add_needed(Needed *needed, const Reference *reference);
@@ -287,7 +292,8 @@ static void add_on_demand(Needed *needed, const OnDemand *view)
   }
   const Function *transform = &view->transform;
   for (size_t i = view->reference_count; needed->request && i < transform->input_count; i++) {
-    add_column(needed, transform->inputs[i].name, transform->inputs[i].type);
+    const Field *field = &transform->inputs[i];
+    add_column(needed, field->column, field->type, field->doc);
   }
 }
 
@@ -301,30 +307,31 @@ static void add_needed(Needed *needed, const Reference *reference)
   for (size_t k = 0; !needed->request && k < reference->view->key_count; k++) {
     const Field *key = &reference->view->keys[k];
     const char *name = naming_key_column(reference, key->name, needed->roles, needed->role_count);
-    add_column(needed, name, key->type);
+    add_column(needed, name, key->type, key->doc);
   }
 }
 
 // The entity columns or the request fields that a request for these features has to send, with
 // their types.
 static void pack_needed(PackMap *map, const char *key, Needed needed, const Catalog *catalog,
-                        const Reference *features, size_t count)
+                        const Reference *features, size_t count, bool detailed)
 {
   needed.seen = arena_zalloc(needed.arena, catalog->on_demand_count, sizeof(*needed.seen));
   for (size_t i = 0; i < count; i++) {
     add_needed(&needed, &features[i]);
   }
-  pack_fields(map, key, needed.columns, needed.count, false);
+  pack_fields(map, key, needed.columns, needed.count, detailed);
 }
 
 static void pack_on_demand(PackMap *map, const Catalog *catalog, const OnDemand *view,
                            bool detailed, Arena *arena)
 {
   pack_references(map, "inputs", view->references, view->reference_count, arena);
-  size_t requested = view->transform.input_count - view->reference_count;
-  pack_fields(map, "request", view->transform.inputs + view->reference_count, requested, detailed);
-  pack_needed(map, "keys", (Needed){.arena = arena}, catalog, view->references,
-              view->reference_count);
+  Reference self = {.on_demand = view, .role = ""};
+  Needed needed = {.request = true, .arena = arena};
+  pack_needed(map, "request", needed, catalog, &self, 1, detailed);
+  needed.request = false;
+  pack_needed(map, "keys", needed, catalog, &self, 1, false);
   pack_fields(map, "features", view->features, view->feature_count, detailed);
   pack_function(map, "transform", "transform_inputs", &view->transform, detailed);
   if (detailed) {
@@ -337,9 +344,9 @@ static void pack_service(PackMap *map, const Catalog *catalog, const Service *se
 {
   pack_references(map, "features", service->features, service->feature_count, arena);
   Needed needed = {.roles = service->roles, .role_count = service->role_count, .arena = arena};
-  pack_needed(map, "keys", needed, catalog, service->features, service->feature_count);
+  pack_needed(map, "keys", needed, catalog, service->features, service->feature_count, false);
   needed.request = true;
-  pack_needed(map, "request", needed, catalog, service->features, service->feature_count);
+  pack_needed(map, "request", needed, catalog, service->features, service->feature_count, false);
   pack_key(map, "roles");
   pack_array(map->out, service->role_count);
   for (size_t i = 0; i < service->role_count; i++) {

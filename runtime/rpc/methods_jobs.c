@@ -126,6 +126,14 @@ static void pack_history(Buf *out, const HistoryResult *result)
     pack_count(&fields, "failed", view->failed);
     pack_map_end(&fields);
   }
+  pack_key(&map, "on_demand");
+  pack_array(out, result->on_demand_count);
+  for (size_t i = 0; i < result->on_demand_count; i++) {
+    PackMap fields = pack_map_begin(out);
+    pack_text(&fields, "view", result->on_demands[i].view);
+    pack_count(&fields, "failed", result->on_demands[i].failed);
+    pack_map_end(&fields);
+  }
   pack_map_end(&map);
 }
 

@@ -3,13 +3,10 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "rpc/given.h"
 #include "rpc/methods.h"
 #include "rpc/pack.h"
 #include "rpc/rows.h"
-
-enum { QUOTED = 64 };
-
-static const MpLimits CHECKED = {.depth = UINT32_MAX, .elements = UINT64_MAX};
 
 static MpReader reader_of(Slice msgpack)
 {
@@ -17,21 +14,9 @@ static MpReader reader_of(Slice msgpack)
   return (MpReader){start, start + msgpack.size};
 }
 
-static void skip_value(MpReader *reader)
-{
-  MpStatus status = mp_skip(reader, CHECKED);
-  assert(status == MP_OK);
-  (void)status;
-}
-
 static bool is_text(const MpToken *token)
 {
   return token->kind == MP_STR || token->kind == MP_BIN;
-}
-
-static int quoted(Slice text)
-{
-  return text.size < QUOTED ? (int)text.size : QUOTED;
 }
 
 // The request, resolved ------------------------------------------------------------------------
@@ -186,6 +171,20 @@ static Slice plan_key(CallContext *context, const GetOnlineFeaturesParams *param
   return buf_slice(key);
 }
 
+// Compiles what the plan computes. After a failure the plan is gone.
+static bool open_plan(CallContext *context, OnlinePlan *plan, Error *err)
+{
+  if (!online_plan_computes(plan)) {
+    return true;
+  }
+  Functions *functions = context_functions(context, err);
+  if (!functions || !online_plan_open(plan, functions, err)) {
+    online_plan_free(plan);
+    return false;
+  }
+  return true;
+}
+
 static const CachedPlan *find_plan(Call *call, const GetOnlineFeaturesParams *params, Error *err)
 {
   CallContext *context = call->context;
@@ -204,7 +203,7 @@ static const CachedPlan *find_plan(Call *call, const GetOnlineFeaturesParams *pa
   }
   context_make_room(context);
   OnlinePlan *plan = resolve(call, params, err);
-  if (!plan) {
+  if (!plan || !open_plan(context, plan, err)) {
     return NULL;
   }
   cached = context_put_plan(context, key, plan);
@@ -214,184 +213,70 @@ static const CachedPlan *find_plan(Call *call, const GetOnlineFeaturesParams *pa
   return cached;
 }
 
-// Entities -------------------------------------------------------------------------------------
+// What the request brings -----------------------------------------------------------------------
 
-// Key values while they are read; `columns[k]` has `rows` tokens once its column was found.
 typedef struct {
-  const CachedPlan *plan;
-  size_t max_rows;
   size_t rows;
-  MpToken **columns;
-  const char *first;  // the column that gave `rows`
-} Entities;
+  Given entities;
+  Given request;
+} Brought;
 
-static bool too_many_rows(const Entities *entities, size_t rows, Error *err)
+static bool check_size(const CachedPlan *plan, size_t rows, Error *err)
 {
-  error_set(err, ERR_LIMIT, "%zu rows in one request, at most %zu are allowed: send several", rows,
-            entities->max_rows);
-  return error_at(err, "entities");
-}
-
-static size_t find_key(const CachedPlan *plan, Slice name)
-{
-  size_t key = 0;
-  while (key < plan->key_count && !slice_is(name, plan->keys[key].name)) {
-    key++;
-  }
-  return key;
-}
-
-static bool unknown_key(const CachedPlan *plan, Slice name, Arena *arena, Error *err)
-{
-  const char **known = arena_alloc(arena, plan->key_count * sizeof(*known) + 1);
-  for (size_t i = 0; i < plan->key_count; i++) {
-    known[i] = plan->keys[i].name;
-  }
-  const char *near = catalog_suggest(name, known, plan->key_count);
-  Buf all = {0};
-  for (size_t i = 0; !near && i < plan->key_count; i++) {
-    buf_print(&all, "%s\"%s\"", i ? ", " : "", plan->keys[i].name);
-  }
-  error_set(err, ERR_INVALID, "unknown entity column \"%.*s\"%s%.*s%s", quoted(name), name.data,
-            near ? ", did you mean \"" : ": these features need ",
-            (int)(near ? strlen(near) : all.size), near ? near : (const char *)all.data,
-            near ? "\"?" : "");
-  buf_deinit(&all);
-  return error_at(err, "entities.%.*s", quoted(name), name.data);
-}
-
-static bool missing_key(const char *name, const char *where, Error *err)
-{
-  error_set(err, ERR_INVALID, "these features need the entity column \"%s\"", name);
-  return error_at(err, "%s.%s", where, name);
-}
-
-// A scalar token; lists and maps are nobody's key.
-static bool take_key(MpReader *reader, MpToken *value, Error *err)
-{
-  *value = mp_take(reader);
-  if (value->kind == MP_ARRAY || value->kind == MP_MAP || value->kind == MP_EXT) {
-    return error_set(err, ERR_INVALID, "a key has to be a single value");
-  }
-  return true;
-}
-
-// One column: a list of values, or a single value.
-static bool take_column(Entities *entities, size_t key, MpReader reader, Arena *arena, Error *err)
-{
-  const char *name = entities->plan->keys[key].name;
-  MpReader single = reader;
-  MpToken list = mp_take(&reader);
-  if (list.kind != MP_ARRAY) {
-    list.count = 1;
-    reader = single;
-  }
-  if (list.count > entities->max_rows) {
-    return too_many_rows(entities, list.count, err);
-  }
-  if (!entities->first) {
-    entities->first = name;
-    entities->rows = list.count;
-  } else if (list.count != entities->rows) {
-    error_set(err, ERR_INVALID, "column \"%s\" has %" PRIu32 " rows, but \"%s\" has %zu", name,
-              list.count, entities->first, entities->rows);
-    return error_at(err, "entities.%s", name);
-  }
-  MpToken *column = arena_alloc(arena, list.count * sizeof(*column) + 1);
-  for (uint32_t i = 0; i < list.count; i++) {
-    if (!take_key(&reader, &column[i], err)) {
-      return error_at(err, "entities.%s[%" PRIu32 "]", name, i);
-    }
-  }
-  entities->columns[key] = column;
-  return true;
-}
-
-static bool take_columns(Entities *entities, MpReader reader, uint32_t count, Arena *arena,
-                         Error *err)
-{
-  for (uint32_t i = 0; i < count; i++) {
-    MpToken name = mp_take(&reader);
-    size_t key = is_text(&name) ? find_key(entities->plan, name.bytes) : entities->plan->key_count;
-    if (key == entities->plan->key_count) {
-      return unknown_key(entities->plan, name.bytes, arena, err);
-    }
-    if (!take_column(entities, key, reader, arena, err)) {
-      return false;
-    }
-    skip_value(&reader);
-  }
-  for (size_t key = 0; key < entities->plan->key_count; key++) {
-    if (!entities->columns[key]) {
-      return missing_key(entities->plan->keys[key].name, "entities", err);
-    }
-  }
-  return true;
-}
-
-// One map of a list of maps. A key that is not there is a mistake; one that is nil is null.
-static bool take_row(Entities *entities, size_t row, MpReader *reader, Arena *arena, Error *err)
-{
-  MpToken map = mp_take(reader);
-  if (map.kind != MP_MAP) {
-    error_set(err, ERR_INVALID, "an entity has to be a map of its keys");
-    return error_at(err, "entities[%zu]", row);
-  }
-  size_t keys = entities->plan->key_count;
-  bool *given = arena_zalloc(arena, keys + 1, sizeof(*given));
-  for (uint32_t i = 0; i < map.count; i++) {
-    MpToken name = mp_take(reader);
-    size_t key = is_text(&name) ? find_key(entities->plan, name.bytes) : keys;
-    if (key == keys) {
-      return unknown_key(entities->plan, name.bytes, arena, err);
-    }
-    if (!take_key(reader, &entities->columns[key][row], err)) {
-      return error_at(err, "entities[%zu].%s", row, entities->plan->keys[key].name);
-    }
-    given[key] = true;
-  }
-  for (size_t key = 0; key < keys; key++) {
-    if (!given[key]) {
-      return missing_key(entities->plan->keys[key].name, arena_print(arena, "entities[%zu]", row),
-                         err);
-    }
-  }
-  return true;
-}
-
-static bool take_rows(Entities *entities, MpReader reader, uint32_t count, Arena *arena, Error *err)
-{
-  if (count > entities->max_rows) {
-    return too_many_rows(entities, count, err);
-  }
-  entities->rows = count;
-  for (size_t key = 0; key < entities->plan->key_count; key++) {
-    entities->columns[key] = arena_alloc(arena, count * sizeof(MpToken) + 1);
-  }
-  for (uint32_t row = 0; row < count; row++) {
-    if (!take_row(entities, row, &reader, arena, err)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-static bool take_entities(Entities *entities, Slice raw, Arena *arena, Error *err)
-{
-  entities->columns = arena_zalloc(arena, entities->plan->key_count + 1, sizeof(MpToken *));
-  MpReader reader = reader_of(raw);
-  MpToken token = mp_take(&reader);
-  bool ok = token.kind == MP_MAP ? take_columns(entities, reader, token.count, arena, err)
-                                 : take_rows(entities, reader, token.count, arena, err);
-  size_t columns = online_plan_columns(entities->plan->plan);
-  if (ok && entities->rows * columns > CALL_MAX_VALUES) {
+  size_t columns = online_plan_columns(plan->plan);
+  if (rows * columns > CALL_MAX_VALUES) {
     error_set(err, ERR_LIMIT,
               "%zu rows of %zu features are more than %d values: send several "
               "requests",
-              entities->rows, columns, CALL_MAX_VALUES);
+              rows, columns, CALL_MAX_VALUES);
     return error_at(err, "entities");
   }
-  return ok;
+  return true;
+}
+
+// A client that sends what is a request column among the keys, or a key in the request, should be
+// told where it belongs.
+static bool take_brought(Brought *brought, const CachedPlan *plan,
+                         const GetOnlineFeaturesParams *wanted, size_t max_rows, Arena *arena,
+                         Error *err)
+{
+  GivenRows rows = {0};
+  const OnlineKey *columns;
+  size_t count = online_plan_request(plan->plan, &columns);
+  if (plan->key_count && !wanted->entities.raw.data) {
+    error_set(err, ERR_INVALID,
+              "get_online_features needs entities, a map of columns or a list of maps");
+    return error_at(err, "entities");
+  }
+  brought->entities = (Given){
+      .parameter = "entities",
+      .column = "entity column",
+      .elsewhere = "request",
+      .names = plan->keys,
+      .name_count = plan->key_count,
+      .others = columns,
+      .other_count = count,
+      .max_rows = max_rows,
+      .rows = &rows,
+      .scalar = true,
+  };
+  brought->request = (Given){
+      .parameter = "request",
+      .column = "request column",
+      .elsewhere = "entities",
+      .names = columns,
+      .name_count = count,
+      .others = plan->keys,
+      .other_count = plan->key_count,
+      .max_rows = max_rows,
+      .rows = &rows,
+  };
+  if (!given_take(&brought->entities, wanted->entities.raw, arena, err)
+      || !given_take(&brought->request, wanted->request.raw, arena, err)) {
+    return false;
+  }
+  brought->rows = rows.count;
+  return check_size(plan, rows.count, err);
 }
 
 // The answer -----------------------------------------------------------------------------------
@@ -477,10 +362,23 @@ static void learn(CallContext *context, const CachedPlan *plan,
                   const GetOnlineFeaturesParams *wanted, Include include)
 {
   Slice keys;
-  if (context->patterns && context->rest.data && wanted->now == TIME_NULL && !include.statuses
-      && !include.event_timestamps && find_keys(wanted, &keys)) {
+  if (context->patterns && context->rest.data && !online_plan_computes(plan->plan)
+      && wanted->now == TIME_NULL && !include.statuses && !include.event_timestamps
+      && find_keys(wanted, &keys)) {
     pattern_learn(context, plan, context->rest, keys);
   }
+}
+
+// Replaces what was found by the answer, where the plan computes something.
+static bool compute(const CachedPlan *plan, const Brought *brought, OnlineResult *found,
+                    Arena *arena, Error *err)
+{
+  if (!online_plan_computes(plan->plan)) {
+    return true;
+  }
+  OnlineGiven given = {.columns = (const MpReader *const *)brought->request.values};
+  OnlineResult stored = *found;
+  return online_compute(plan->plan, &given, &stored, found, arena, err);
 }
 
 bool method_get_online_features(Call *call, const void *params, Error *err)
@@ -494,18 +392,18 @@ bool method_get_online_features(Call *call, const void *params, Error *err)
   if (!plan) {
     return false;
   }
-  Entities entities = {.plan = plan, .max_rows = context->limits.max_rows};
-  if (!take_entities(&entities, wanted->entities.raw, call->arena, err)) {
+  Brought brought;
+  if (!take_brought(&brought, plan, wanted, context->limits.max_rows, call->arena, err)) {
     return false;
   }
-  OnlineEntities keys = {.rows = entities.rows,
-                         .columns = (const MpToken *const *)entities.columns};
+  OnlineEntities keys = {.rows = brought.rows,
+                         .columns = (const MpToken *const *)brought.entities.tokens};
   Include include = take_include(&wanted->include);
   bool details = include.statuses || include.event_timestamps;
   Time now = wanted->now == TIME_NULL ? clock_now() : wanted->now;
   OnlineResult found = {0};
-  if (!online_get_features(context->read, plan->plan, &keys, now, details, &found, call->arena,
-                           err)) {
+  if (!online_get_features(context->read, plan->plan, &keys, now, details, &found, call->arena, err)
+      || !compute(plan, &brought, &found, call->arena, err)) {
     return false;
   }
   pack_answer(call->result, plan, &found, include);

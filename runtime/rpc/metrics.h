@@ -36,6 +36,8 @@ typedef _Atomic uint64_t Counter;
   X(not_found, "lookups", "status=\"NOT_FOUND\"", "")                                          \
   X(outside_max_age, "lookups", "status=\"OUTSIDE_MAX_AGE\"", "")                              \
   X(deleted, "lookups", "status=\"DELETED\"", "")                                              \
+  X(failed, "on_demand_errors", "",                                                            \
+    "Rows of on-demand views that are nulls because their function failed")                    \
   X(cache_found, "cache_lookups", "result=\"found\"",                                          \
     "Rows looked for in memory, by what was found")                                            \
   X(cache_missed, "cache_lookups", "result=\"missed\"", "")                                    \

@@ -61,6 +61,7 @@ void rows_count(Metrics *metrics, const CachedPlan *plan, const OnlineResult *fo
   counter_add(&counters->not_found, found->lookups[STATUS_NOT_FOUND]);
   counter_add(&counters->outside_max_age, found->lookups[STATUS_OUTSIDE_MAX_AGE]);
   counter_add(&counters->deleted, found->lookups[STATUS_DELETED]);
+  counter_add(&counters->failed, found->failed);
   if (plan->metrics) {
     counter_add(&plan->metrics->rows, found->rows);
   }

@@ -83,6 +83,23 @@ function Raw:answers(count)
   return answers
 end
 
+--- Waits for one message and returns its bytes.
+---@return string
+function Raw:message()
+  local size
+  process.wait(function()
+    local input = self:input()
+    if input ~= '' then
+      local value, at = mpack.Unpacker()(input)
+      size = value ~= nil and at - 1
+    end
+    return size or self.ended
+  end, 'a message')
+  local input = self:input()
+  self.chunks = { input:sub(size + 1) }
+  return input:sub(1, size)
+end
+
 --- Waits for the server to close its side; returns what it sent before.
 function Raw:rest(timeout)
   process.wait(function()

@@ -47,7 +47,8 @@
 ---@class (exact) tidemark.GetOnlineFeatures
 ---@field service? string # a feature service, instead of `features`
 ---@field features? string[] # references: `view:feature`, `view:*`, `view@role:feature`
----@field entities table<string, any>|table<string, any>[] # key values: a map of columns (`{ driver_id = [1001, 1002] }`) or a list of maps
+---@field entities? table<string, any>|table<string, any>[] # key values: a map of columns (`{ driver_id = [1001, 1002] }`) or a list of maps; needed unless all features are on-demand ones that take nothing but `request`
+---@field request? table<string, any>|table<string, any>[] # request columns of on-demand views, in either form and with as many rows: `{ distance_km = [3.2, 8.0] }`; nil is null
 ---@field now? integer|string # the time that ttl is judged at; the clock by default
 ---@field include? string[] # what to send along for every value
 ---@field full_feature_names? boolean # name every column `view__feature`, not only where the short name is ambiguous
@@ -125,6 +126,7 @@
 ---@field parts integer # that the spine was taken in, each with a pass over the views
 ---@field memory_limit integer # bytes that made them necessary
 ---@field views { view: string, read: integer, present: integer, missing: integer, expired: integer, deleted: integer, rejected: integer, failed: integer }[] # per view: rows read, what the spine's rows found, rows rejected for bad values, and rows of the spine whose features are null because the transform failed
+---@field on_demand { view: string, failed: integer }[] # per on-demand view that was computed: rows whose features are null because the function failed
 
 ---@class (exact) tidemark.Materialize
 ---@field start? integer|string # inclusive
