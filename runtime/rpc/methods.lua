@@ -142,6 +142,18 @@ return {
       { 'generation', 'integer', 'of the definitions' },
       { 'keys', 'table', 'entities, views and services: key columns with their types' },
       { 'features', 'table[]?', 'of a view: name, type, column, doc; of a service: references' },
+      { 'inputs', 'string[]?', 'of an on-demand view: references to what it is computed from' },
+      {
+        'request',
+        'table[]?',
+        'of an on-demand view or service: what a request has to bring along, with types',
+      },
+      {
+        'transform',
+        'string?',
+        'of a view: the place of the function; `transform_inputs` are the fields of its row, '
+          .. '`on_error` is what becomes of rows it fails on; `filter` and `filter_inputs` likewise',
+      },
       { 'ttl', 'integer?', 'of a view, in microseconds; `ttl_text` says it in words' },
       {
         'mark',

@@ -41,6 +41,9 @@
 ---@field generation integer # of the definitions
 ---@field keys table # entities, views and services: key columns with their types
 ---@field features? table[] # of a view: name, type, column, doc; of a service: references
+---@field inputs? string[] # of an on-demand view: references to what it is computed from
+---@field request? table[] # of an on-demand view or service: what a request has to bring along, with types
+---@field transform? string # of a view: the place of the function; `transform_inputs` are the fields of its row, `on_error` is what becomes of rows it fails on; `filter` and `filter_inputs` likewise
 ---@field ttl? integer # of a view, in microseconds; `ttl_text` says it in words
 ---@field mark? table # of a view that was materialized: `materialized_from`, `materialized_to`, `created_to`, `updated_at` (microseconds), `rows_read`, `rows_written`
 
