@@ -233,10 +233,30 @@ local function put_feature(out, field, index)
   end
 end
 
-local FIND_UNDECLARED = [[
+-- A loop would keep what is around it from being one trace.
+local MAX_UNROLLED = 24
+local NEXT_DECLARED = [[
+  if key ~= nil then
+    if not declared[key] then undeclared(result) end
+    key = next(result, key)
+  end]]
+local LOOP_UNDECLARED = [[
   for key in next, result do
     if not declared[key] then undeclared(result) end
   end]]
+
+--- Looks for other fields than the features.
+local function put_search(out, outputs)
+  if #outputs > MAX_UNROLLED then
+    put(out, LOOP_UNDECLARED)
+    return
+  end
+  put(out, '  local key = next(result)')
+  for _ = 1, #outputs do
+    put(out, NEXT_DECLARED)
+  end
+  put(out, '  if key ~= nil then undeclared(result) end')
+end
 
 --- write(row, result): what a transform returned, to columns. `closed`: it returns no other fields.
 local function put_writer(out, outputs, closed)
@@ -254,7 +274,7 @@ local function put_writer(out, outputs, closed)
     put_feature(out, field, i)
   end
   if not closed then
-    put(out, FIND_UNDECLARED)
+    put_search(out, outputs)
   end
   put(out, 'end\nlocal function skipped(row)')
   for i in ipairs(outputs) do

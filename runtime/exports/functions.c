@@ -32,6 +32,7 @@ EXPORT SpecFunctions *tidemark_functions_open(const char *catalog, size_t size, 
                                               size_t texts_size);
 EXPORT void tidemark_functions_close(SpecFunctions *opened);
 EXPORT size_t tidemark_functions_memory(const SpecFunctions *opened);
+EXPORT void tidemark_functions_interpret(const SpecFunctions *opened);
 EXPORT RowFunction *tidemark_functions_get(const SpecFunctions *opened, const char *what,
                                            const char *name);
 EXPORT const char *tidemark_functions_note(const RowFunction *function);
@@ -68,6 +69,11 @@ void tidemark_functions_close(SpecFunctions *opened)
 size_t tidemark_functions_memory(const SpecFunctions *opened)
 {
   return functions_memory(opened->functions);
+}
+
+void tidemark_functions_interpret(const SpecFunctions *opened)
+{
+  functions_interpret(opened->functions);
 }
 
 // What: "filter", "transform" or "on_demand". NULL when that failed.

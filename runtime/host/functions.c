@@ -19,7 +19,7 @@ enum {
   SLOW_ROW_NS = 400,
   SLOW_STRETCHES = 3,
   BLOCK = 256,              // rows that are tables at the same time
-  COLLECT_BYTES = 64 << 20  // of Lua memory after a run: garbage, mostly
+  COLLECT_BYTES = 16 << 20  // of Lua memory after a run: garbage, mostly
 };
 
 static const Field FILTER_OUTPUT = {.name = "", .doc = "", .column = "", .type = {TYPE_BOOL, 0, 0}};
@@ -116,6 +116,12 @@ RowFunction *functions_on_demand(Functions *functions, const OnDemand *view, Err
   function->outputs = view->features;
   function->output_count = view->feature_count;
   return get_compiled(function, err);
+}
+
+void functions_interpret(Functions *functions)
+{
+  functions->interpreted = true;
+  functions_state_close(functions);
 }
 
 const char *functions_note(const RowFunction *function)

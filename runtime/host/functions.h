@@ -41,6 +41,9 @@ RowFunction *functions_filter(Functions *functions, const View *view, Error *err
 RowFunction *functions_transform(Functions *functions, const View *view, Error *err);
 RowFunction *functions_on_demand(Functions *functions, const OnDemand *view, Error *err);
 
+// Compiles nothing to machine code any more, to compare with. Results are the same, but slow.
+void functions_interpret(Functions *functions);
+
 // Why the function runs interpreted, for its author; NULL where nothing keeps it from being
 // compiled.
 const char *functions_note(const RowFunction *function);

@@ -153,7 +153,9 @@ static void open_state(void *context)
     return;
   }
   lua_settop(L, 0);
-  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
+  if (!functions->interpreted) {
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
+  }
   functions->state = L;
 }
 
@@ -170,6 +172,9 @@ bool functions_state_open(Functions *functions, Error *err)
       .functions = functions,
       .max_steps = FUNCTIONS_STEPS_LIMIT,
   };
+  // The steps of loading are counted as well, against a budget of their own.
+  functions->budget_ns = (uint64_t)LOAD_CPU_SECONDS * 1000000000u;
+  functions->deadline_ns = 0;
   Opening opening = {functions, err, true};
   if (!state_run_deep(open_state, &opening, err) || !opening.ok) {
     return false;

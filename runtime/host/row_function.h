@@ -63,6 +63,7 @@ struct RowFunction {
 
   void *slots;  // what the loops are given: a pointer to `skip`, the inputs, the outputs
   RowsInput *inputs;
+  void **numbers;  // per input: its numbers where they have NaNs of many kinds (host/row_nans.h)
   RowsOutput *arrays;
   RowsBits *bits;
   Column *columns;
@@ -107,6 +108,7 @@ struct Functions {
   const Catalog *catalog;
   StateLimits limits;
   lua_State *state;  // NULL: to be opened (again)
+  bool interpreted;
   uint64_t epoch;    // counts opened states
   RowsHost host;
   Arena arena;  // of the files

@@ -24,6 +24,7 @@ SpecFunctions *tidemark_functions_open(const char *catalog, size_t size, const c
                                        size_t texts_size);
 void tidemark_functions_close(SpecFunctions *opened);
 size_t tidemark_functions_memory(const SpecFunctions *opened);
+void tidemark_functions_interpret(const SpecFunctions *opened);
 RowFunction *tidemark_functions_get(const SpecFunctions *opened, const char *what,
                                     const char *name);
 const char *tidemark_functions_note(const RowFunction *function);
@@ -97,6 +98,11 @@ function Functions:memory()
   return tonumber(C.tidemark_functions_memory(self.opened))
 end
 
+--- Lets nothing be compiled to machine code any more.
+function Functions:interpret()
+  C.tidemark_functions_interpret(self.opened)
+end
+
 local function find(list, name)
   for _, item in ipairs(list) do
     if item.name == name then
@@ -125,7 +131,8 @@ end
 --- A run's arguments: columns are lists of values by name. Keep it while it is used.
 ---@param callee table from Functions:get
 ---@param columns table<string, any[]>
----@param options? { skip?: integer[], first_row?: integer, rows_of?: string, go_on?: boolean }
+---@param options? { skip?: integer[], count?: integer, first_row?: integer,
+---  rows_of?: string, go_on?: boolean }
 function M.prepare(callee, columns, options)
   options = options or {}
   local kept = { columns = {} }
@@ -134,7 +141,8 @@ function M.prepare(callee, columns, options)
     kept.columns[i] = data.column(input.type, assert(columns[input.name], input.name))
     pointers[i - 1] = kept.columns[i].c
   end
-  local count = options.count or #kept.columns[1].values
+  local _, any = next(columns)
+  local count = options.count or #any
   kept.pointers, kept.rows_of = pointers, options.rows_of or 'source "s"'
   kept.skip = options.skip and ffi.new('uint8_t[?]', count + 1, options.skip) or nil
   kept.run = ffi.new('SpecRun', {
