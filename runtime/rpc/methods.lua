@@ -152,7 +152,8 @@ return {
         'transform',
         'string?',
         'of a view: the place of the function; `transform_inputs` are the fields of its row, '
-          .. '`on_error` is what becomes of rows it fails on; `filter` and `filter_inputs` likewise',
+          .. '`on_error` is what becomes of rows it fails on; `filter` and `filter_inputs` '
+          .. 'likewise',
       },
       { 'ttl', 'integer?', 'of a view, in microseconds; `ttl_text` says it in words' },
       {

@@ -238,6 +238,14 @@ describe('the code of a function', function()
     ['an inner function'] = {
       'local function f(v) return v + 1 end return { x = f(row.a) }',
       'local function f(v) return v + 2 end return { x = f(row.a) }' },
+    ['the variable that an inner function takes'] = {
+      'local a, b = row.a, 1 local function f() return a end return { x = f() }',
+      'local a, b = row.a, 1 local function f() return b end return { x = f() }' },
+    ['a variable further in'] = {
+      'local a, b = row.a, 1 local f = function() return function() return a end, b end '
+        .. 'return { x = f()() }',
+      'local a, b = row.a, 1 local f = function() return function() return b end, a end '
+        .. 'return { x = f()() }' },
     ['a function around'] = { 'return { x = f(row.a) }', 'return { x = f(row.a) }',
       'local function f(v) return v end\n', 'local function f(v) return -v end\n' },
     ['a number around'] = { 'return { x = k }', 'return { x = k }', 'local k = 1\n',
