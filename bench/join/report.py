@@ -112,8 +112,6 @@ def case_table(results, mode):
         theirs = [
             time_of(results, name, mode, "duckdb-plain"),
             best(results, name, mode, cases.TIES_RIGHT),
-            time_of(results, name, mode, "duckdb-late"),
-            time_of(results, name, mode, "duckdb-range"),
             time_of(results, name, mode, "polars"),
         ]
         rows.append(
@@ -126,7 +124,7 @@ def case_table(results, mode):
             + [ratio(time, our) for time in theirs]
         )
     heading = ["Tidemark, and the others as multiples", "seconds", "ns/row", "MB", "DuckDB ASOF"]
-    heading += ["ties right", "late fetch", "Feast's SQL", "Polars"]
+    heading += ["ties right", "Polars"]
     return table(heading, rows)
 
 
@@ -206,7 +204,7 @@ def conditions(results):
             (len(result["runs"]) for mode in entry["modes"].values() for result in mode.values()),
             default=0,
         )
-        text = f"{entry['machine']}; {entry['date']}; medians of {runs}"
+        text = f"{entry['machine']}; {entry['date']}; medians of up to {runs}"
         text += f"; {entry['threads']} threads" if entry["threads"] else ""
         text += f"; Tidemark with --memory {entry['memory']}" if entry["memory"] else ""
         text += "; other work was running meanwhile" if entry["load"] > 1 else ""
