@@ -267,7 +267,39 @@ static bool check_texts(RowFunction *function, const RowInput *input, size_t fir
   return true;
 }
 
-// Runs rows one after the other, and goes on behind those that fail.
+// Ends a run that went beyond a limit, in row `row` or so.
+static bool end_run(RowFunction *function, const RowInput *input, size_t row, const char *limit,
+                    Error *err)
+{
+  char text[sizeof(err->message)];
+  print_failure(function, input, row, limit, text, sizeof(text));
+  functions_state_close(function->functions);
+  return error_set(err, ERR_LIMIT, "%s", text);
+}
+
+// Runs rows one by one from *first on, up to and with one that fails; *first is then behind it.
+static bool run_singly(RowFunction *function, const RowInput *input, size_t *first, size_t end,
+                       Error *err)
+{
+  bool failed = false;
+  for (; *first < end && !failed; ++*first) {
+    int status = call(function, *first, *first + 1);
+    const char *limit = status ? find_limit(function->functions, status) : NULL;
+    if (limit) {
+      return end_run(function, input, *first, limit, err);
+    }
+    failed = status != 0;
+    if (!(failed ? report(function, input, *first, function->functions->failure.message, err)
+                 : check_texts(function, input, *first, *first + 1, err))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Runs rows one after the other, and goes on behind those that fail. Where a row fails, those up to
+// it are run again one by one: which row it was, compiled code does not always leave behind, and
+// functions have no memory of rows.
 static bool run_stretch(RowFunction *function, const RowInput *input, size_t first, size_t end,
                         Error *err)
 {
@@ -277,24 +309,17 @@ static bool run_stretch(RowFunction *function, const RowInput *input, size_t fir
     if (!status) {
       return check_texts(function, input, first, end, err);
     }
-    RowsFailure failure = functions->failure;
-    size_t row = failed_row(functions);
-    functions->failure = failure;
     const char *limit = find_limit(functions, status);
     if (limit) {
-      char text[sizeof(err->message)];
-      print_failure(function, input, row, limit, text, sizeof(text));
-      functions_state_close(functions);
-      return error_set(err, ERR_LIMIT, "%s", text);
+      RowsFailure failure = functions->failure;
+      size_t row = failed_row(functions);
+      functions->failure = failure;
+      row = row < first || row >= end ? first : row;
+      return end_run(function, input, row, limit, err);
     }
-    if (!check_texts(function, input, first, row, err)) {
+    if (!run_singly(function, input, &first, end, err)) {
       return false;
     }
-    functions->failure = failure;
-    if (!report(function, input, row, failure.message, err)) {
-      return false;
-    }
-    first = row + 1;
   }
   return true;
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "host/row_function.h"
+#include "host/row_nans.h"
 
 enum {
   KEPT_BYTES = 16 << 20,  // room that is kept for the next run, per output; more goes back
@@ -33,6 +34,7 @@ void row_arrays_init(RowFunction *function)
   function->slots = slots;
   function->inputs = (RowsInput *)(slots + 1);
   function->arrays = (RowsOutput *)(function->inputs + inputs);
+  function->numbers = mem_zalloc(inputs, sizeof(*function->numbers));
   function->bits = mem_zalloc(outputs, sizeof(*function->bits));
   function->columns = mem_zalloc(outputs, sizeof(*function->columns));
 }
@@ -63,6 +65,10 @@ void row_arrays_deinit(RowFunction *function)
     free(function->bits[i].valid);
     free(function->bits[i].item_valid);
   }
+  for (size_t i = 0; i < function->function->input_count && function->numbers; i++) {
+    free(function->numbers[i]);
+  }
+  free(function->numbers);
   free(function->errors);
   free(function->bits);
   free(function->columns);
@@ -118,13 +124,14 @@ static void clear_output(RowsOutput *arrays, Type type, size_t count)
   }
 }
 
-static void take_input(RowsInput *arrays, const Column *column)
+static void take_input(RowsInput *arrays, const Column *column, size_t count, void **numbers)
 {
   bool is_list = column->type.kind == TYPE_LIST;
+  const void *values = row_nans_input(column, count, numbers);
   *arrays = (RowsInput){
-      .data = column->data,
+      .data = is_list ? column->data : values,
       .valid = column->valid,
-      .items = is_list ? column->child->data : column->data,
+      .items = values,
       .item_valid = is_list ? column->child->valid : NULL,
   };
 }
@@ -134,7 +141,7 @@ void row_arrays_start(RowFunction *function, const RowInput *input)
   *(const uint8_t **)function->slots = input->skip;
   for (size_t i = 0; i < function->function->input_count; i++) {
     assert(type_equal(input->inputs[i]->type, function->function->inputs[i].type));
-    take_input(&function->inputs[i], input->inputs[i]);
+    take_input(&function->inputs[i], input->inputs[i], input->count, &function->numbers[i]);
   }
   reserve_rows(function, input->count);
   for (size_t i = 0; i < function->output_count; i++) {
@@ -280,6 +287,7 @@ static const Column *finish_items(RowsBits *bits, RowsOutput *arrays, Type type)
   if (is_text(type.element)) {
     place_texts(arrays->items, count, arrays->bytes);
   }
+  row_nans_output(arrays->items, count, type.element);
   size_t words = column_valid_words(count);
   assert(words * 64 <= (size_t)arrays->item_capacity);
   bits->item_valid = mem_realloc(bits->item_valid, words + 1, sizeof(uint64_t));
@@ -301,6 +309,10 @@ void row_arrays_finish(RowFunction *function, size_t count)
     bool all = pack_nulls(arrays->nulls, count, bits->valid);
     if (is_text(type.kind)) {
       place_texts(arrays->data, count, arrays->bytes);
+    }
+    row_nans_output(arrays->data, count, type.kind);
+    if (type.kind == TYPE_VECTOR) {
+      row_nans_output(arrays->items, count * type.length, TYPE_FLOAT32);
     }
     function->columns[i] = (Column){
         .type = type,
