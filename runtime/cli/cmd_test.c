@@ -181,6 +181,7 @@ static bool run_once(Args *args, Error *err)
   TestResult result;
   bool good = trial_open(&trial, args, err);
   if (good) {
+    engine_on_progress(trial.session.engine, NULL, NULL);  // each job is a blink
     TestRequest request = {
         .catalog = trial.declared.catalog,
         .functions = trial.functions,

@@ -42,8 +42,9 @@ struct Engine {
   pthread_mutex_t catalog_lock;
   Catalog *catalog;  // of the newest generation anyone has asked for; one reference is ours
 
-  const Catalog *tried;    // instead of the store's; NULL: none. One reference is ours
-  const Source *replaced;  // whose rows come from `replacement`; NULL: none
+  const Catalog *tried;     // instead of the store's; NULL: none. One reference is ours
+  FunctionPool *functions;  // of that catalog
+  const Source *replaced;   // whose rows come from `replacement`; NULL: none
   const char *replacement;
 
   ProgressFunction progress;
@@ -340,11 +341,17 @@ bool engine_pin(Engine *engine, Catalog **catalog, Error *err)
   return *catalog != NULL;
 }
 
-void engine_set_catalog(Engine *engine, const Catalog *catalog)
+void engine_set_catalog(Engine *engine, const Catalog *catalog, FunctionPool *functions)
 {
   const Catalog *before = engine->tried;
   engine->tried = catalog ? catalog_ref(catalog) : NULL;
+  engine->functions = functions;
   catalog_unref(before);
+}
+
+FunctionPool *engine_functions(const Engine *engine)
+{
+  return engine->functions;
 }
 
 void engine_set_source(Engine *engine, const Source *source, const char *path)

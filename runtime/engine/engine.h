@@ -12,6 +12,7 @@
 #include "store/db.h"
 
 typedef struct Engine Engine;
+typedef struct FunctionPool FunctionPool;  // engine/function_pool.h
 
 typedef struct {
   const char *project;    // folder; NULL: "."
@@ -67,8 +68,9 @@ Catalog *engine_catalog(Engine *engine, DbRead *read, Error *err);
 bool engine_pin(Engine *engine, Catalog **catalog, Error *err);
 
 // For trying definitions that are not applied: engine_pin gives this catalog from here on, rather
-// than the store's; NULL ends that. A reference is kept.
-void engine_set_catalog(Engine *engine, const Catalog *catalog);
+// than the store's, and jobs borrow its functions; NULL, NULL ends that. A reference is kept.
+void engine_set_catalog(Engine *engine, const Catalog *catalog, FunctionPool *functions);
+FunctionPool *engine_functions(const Engine *engine);  // NULL where a job opens its own
 
 // The rows of this source come from another file, until the next call; NULL, NULL ends that. Both
 // are borrowed.

@@ -1,15 +1,15 @@
 #include "engine/function_pool.h"
 
-void function_pool_init(FunctionPool *pool, const Catalog *catalog)
+void function_pool_init(FunctionPool *pool, const Catalog *catalog, FunctionPool *lender)
 {
-  *pool = (FunctionPool){.catalog = catalog};
+  *pool = (FunctionPool){.catalog = catalog, .lender = lender};
   pthread_mutex_init(&pool->lock, NULL);
 }
 
 void function_pool_deinit(FunctionPool *pool)
 {
   for (size_t i = 0; i < pool->count; i++) {
-    functions_close(pool->idle[i]);
+    pool->lender ? function_pool_give(pool->lender, pool->idle[i]) : functions_close(pool->idle[i]);
   }
   pthread_mutex_destroy(&pool->lock);
 }
@@ -19,7 +19,10 @@ Functions *function_pool_take(FunctionPool *pool, Error *err)
   pthread_mutex_lock(&pool->lock);
   Functions *functions = pool->count ? pool->idle[--pool->count] : NULL;
   pthread_mutex_unlock(&pool->lock);
-  return functions ? functions : functions_open(pool->catalog, err);
+  if (functions) {
+    return functions;
+  }
+  return pool->lender ? function_pool_take(pool->lender, err) : functions_open(pool->catalog, err);
 }
 
 void function_pool_give(FunctionPool *pool, Functions *functions)

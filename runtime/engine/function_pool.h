@@ -7,14 +7,17 @@
 #include "base/parallel.h"
 #include "host/functions.h"
 
-typedef struct {
+typedef struct FunctionPool FunctionPool;
+struct FunctionPool {
   const Catalog *catalog;  // borrowed
+  FunctionPool *lender;  // of the same catalog, asked before one is opened; it gets back what this
+                         // pool has in the end. NULL: none
   pthread_mutex_t lock;
   Functions *idle[PARALLEL_MAX];
   size_t count;
-} FunctionPool;
+};
 
-void function_pool_init(FunctionPool *pool, const Catalog *catalog);
+void function_pool_init(FunctionPool *pool, const Catalog *catalog, FunctionPool *lender);
 void function_pool_deinit(FunctionPool *pool);  // all were given back
 
 // The caller's alone until it gives it back. Any thread.

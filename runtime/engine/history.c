@@ -425,7 +425,7 @@ bool engine_get_historical_features(Engine *engine, const HistoryRequest *reques
   Arena job = {0};
   History *history = mem_zalloc(1, sizeof(*history));
   bool ok = history_plan_make(&history->plan, engine, request, &job, err);
-  function_pool_init(&history->functions, history->plan.catalog);
+  function_pool_init(&history->functions, history->plan.catalog, engine_functions(engine));
   ok = ok && run(history, result, err);
   if (ok) {
     fill_result(history, result, arena);

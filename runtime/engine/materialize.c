@@ -421,7 +421,7 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
   size_t count;
   Snapshots snapshots = {0};
   FunctionPool functions;
-  function_pool_init(&functions, catalog);
+  function_pool_init(&functions, catalog, engine_functions(engine));
   BadRows *bad = request->reject ? bad_rows_open(engine, request->rejects, err) : NULL;
   bool ok = (!request->reject || bad) && choose_views(catalog, request, &views, &count, arena, err);
   if (ok) {

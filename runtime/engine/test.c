@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "data/row.h"
+#include "engine/function_pool.h"
 #include "engine/history.h"
 #include "engine/push_value.h"
 #include "engine/try.h"
@@ -798,9 +799,12 @@ bool engine_test(Engine *engine, const TestRequest *request, TestResult *result,
   if (!choose(&tests, chosen, &count, err) || !make_folder(&tests, err)) {
     return false;
   }
-  engine_set_catalog(engine, request->catalog);
+  FunctionPool functions;
+  function_pool_init(&functions, request->catalog, NULL);
+  engine_set_catalog(engine, request->catalog, &functions);
   bool ok = run_all(&tests, chosen, count, result, err);
-  engine_set_catalog(engine, NULL);
+  engine_set_catalog(engine, NULL, NULL);
+  function_pool_deinit(&functions);
   remove_folder(&tests);
   return ok;
 }
