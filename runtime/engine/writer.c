@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/mem.h"
@@ -13,7 +15,7 @@
 #include "engine/writer_apply.h"
 #include "store/online.h"
 
-enum { RETRY_MS = 1000, ENTRY_HEAD = 2 * sizeof(uint32_t) };
+enum { RETRY_MS = 1000, APPLY_NICE = 5, APPLY_REST = 9, ENTRY_HEAD = 2 * sizeof(uint32_t) };
 
 // A table that waits to be applied.
 typedef struct Sealed {
@@ -31,7 +33,7 @@ struct Writer {
   pthread_t log_thread;
   pthread_t apply_thread;
 
-  // The log thread's.
+  // Of whoever has set `busy`: the log thread, or one that hands over a small group.
   Log *log;
   DbRead *read;
   Buf merged;         // a partial row put together with the one it completes
@@ -52,10 +54,12 @@ struct Writer {
   size_t queued_count;
   Sealed *sealed;  // oldest first; the first one is being applied
   size_t sealed_count;
-  uint64_t applied;   // sequence
-  Error apply_error;  // why applying fails; code 0: it does not
-  bool stopping;      // nothing is submitted any more
-  bool log_ended;     // nothing is sealed any more
+  uint64_t rest_until;  // monotonic ns: until then the apply thread has no small tables
+  uint64_t applied;     // sequence
+  Error apply_error;    // why applying fails; code 0: it does not
+  bool busy;            // somebody writes a group
+  bool stopping;        // nothing is submitted any more
+  bool log_ended;       // nothing is sealed any more
 };
 
 // Rows --------------------------------------------------------------------------------------------
@@ -371,6 +375,7 @@ static void fail_rest(Push *first, const Error *err)
 
 static void write_pushes(Writer *writer, Push *pushes)
 {
+  assert(pushes);
   Push *push = pushes;
   Slice rows = buf_slice(&push->rows);
   while (push) {
@@ -419,7 +424,9 @@ static void seal(Writer *writer)
 {
   Error ignored = {0};
   if (overlay_active_rows(writer->overlay) == 0 || !log_sync(writer->log, &ignored)) {
-    return;  // a log that cannot be synced says so to the next push
+    writer->sealed_at =
+        clock_monotonic_ns();  // a log that cannot be synced says so to the next push
+    return;
   }
   Sealed *sealed = mem_zalloc(1, sizeof(*sealed));
   sealed->end = log_end_position(writer->log);
@@ -461,17 +468,34 @@ static struct timespec as_timespec(uint64_t ns)
   return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
 }
 
-// Pushes for one group; NULL when the time has come for something else, or the end.
+// Waits for pushes, for the time of something else, or for the end. Called with the lock held.
+static void wait_for_work(Writer *writer)
+{
+  for (;;) {
+    if (writer->busy) {
+      pthread_cond_wait(&writer->work, &writer->lock);
+      continue;
+    }
+    uint64_t deadline = next_deadline(writer);
+    if (writer->first || writer->stopping || deadline <= clock_monotonic_ns()) {
+      return;
+    }
+    struct timespec until = as_timespec(deadline);
+    if (deadline == UINT64_MAX) {
+      pthread_cond_wait(&writer->work, &writer->lock);
+    } else {
+      pthread_cond_timedwait(&writer->work, &writer->lock, &until);
+    }
+  }
+}
+
+// Pushes for one group; NULL when the time has come for something else, or the end. Whoever takes
+// them is busy until release().
 static Push *take_group(Writer *writer, bool *ended)
 {
   pthread_mutex_lock(&writer->lock);
-  uint64_t deadline = next_deadline(writer);
-  struct timespec until = as_timespec(deadline);
-  int rc = 0;
-  while (!writer->first && !writer->stopping && rc != ETIMEDOUT) {
-    rc = deadline == UINT64_MAX ? pthread_cond_wait(&writer->work, &writer->lock)
-                                : pthread_cond_timedwait(&writer->work, &writer->lock, &until);
-  }
+  wait_for_work(writer);
+  writer->busy = true;
   Push *pushes = writer->first;
   Push *push = pushes;
   size_t bytes = 0;
@@ -493,10 +517,21 @@ static Push *take_group(Writer *writer, bool *ended)
   return pushes;
 }
 
+// `wake`: the log thread has something to do, or to wait for, that it does not know of.
+static void release(Writer *writer, bool wake)
+{
+  pthread_mutex_lock(&writer->lock);
+  writer->busy = false;
+  if (wake || writer->first || writer->stopping) {
+    pthread_cond_signal(&writer->work);
+  }
+  pthread_mutex_unlock(&writer->lock);
+}
+
 static bool applier_idle(Writer *writer)
 {
   pthread_mutex_lock(&writer->lock);
-  bool idle = writer->sealed_count == 0;
+  bool idle = writer->sealed_count == 0 && clock_monotonic_ns() >= writer->rest_until;
   pthread_mutex_unlock(&writer->lock);
   return idle;
 }
@@ -528,6 +563,7 @@ static void *run_log(void *argument)
       write_group(writer, pushes);
     }
     look_after(writer, ended);
+    release(writer, false);
   }
   pthread_mutex_lock(&writer->lock);
   writer->log_ended = true;
@@ -550,10 +586,20 @@ static Sealed *next_sealed(Writer *writer)
   return sealed;
 }
 
-static void applied(Writer *writer, Sealed *sealed)
+// Rows that are applied together share pages of LMDB: so the more there are, the longer the next
+// ones wait for others.
+static uint64_t rest_after(uint64_t begun)
+{
+  uint64_t now = clock_monotonic_ns();
+  uint64_t rest = (now - begun) * APPLY_REST;
+  return now + (rest < milliseconds(WRITER_REST_MS) ? rest : milliseconds(WRITER_REST_MS));
+}
+
+static void applied(Writer *writer, Sealed *sealed, uint64_t begun)
 {
   overlay_drop(writer->overlay, sealed->table);
   pthread_mutex_lock(&writer->lock);
+  writer->rest_until = rest_after(begun);
   writer->sealed = sealed->next;
   writer->sealed_count--;
   writer->applied = sealed->end.sequence;
@@ -579,16 +625,24 @@ static bool not_applied(Writer *writer, const Error *err)
   return again;
 }
 
+// What is applied is durable and visible already: requests come first. It is a wish only.
+static void step_back(void)
+{
+  setpriority(PRIO_PROCESS, (id_t)gettid(), APPLY_NICE);
+}
+
 static void *run_apply(void *argument)
 {
   Writer *writer = argument;
+  step_back();
   Error err = {0};
   DbRead *read = db_read_new(writer->db, &err);
   bool going = true;
   for (Sealed *sealed; going && (sealed = next_sealed(writer));) {
     read = read ? read : db_read_new(writer->db, &err);
+    uint64_t begun = clock_monotonic_ns();
     if (read && apply_table(writer->engine, writer->db, read, sealed->table, sealed->end, &err)) {
-      applied(writer, sealed);
+      applied(writer, sealed, begun);
     } else {
       going = not_applied(writer, &err);
     }
@@ -759,12 +813,36 @@ bool writer_submit(Writer *writer, Push *push, bool wait, Error *err)
   return ok;
 }
 
+// Whether the group may be written by who hands it over: nothing waits before it, and nothing in it
+// waits for the disk. Waking the log thread would cost more. Called with the lock held.
+static bool can_write_now(const Writer *writer, const Push *first)
+{
+  if (writer->durability == DURABILITY_FULL || writer->busy || writer->first || writer->stopping
+      || overlay_active_full(writer->overlay) || !log_has_room(writer->log)) {
+    return false;
+  }
+  size_t bytes = 0;
+  for (const Push *push = first; push && bytes <= WRITER_NOW_BYTES; push = push->next) {
+    bytes += push->rows.size;
+  }
+  return bytes <= WRITER_NOW_BYTES;
+}
+
+static void write_now(Writer *writer, Push *first)
+{
+  bool was_idle = next_deadline(writer) == UINT64_MAX;
+  write_group(writer, first);
+  release(writer, was_idle);
+}
+
 void writer_submit_all(Writer *writer, Push *first)
 {
   Push *refused = NULL;
   Push **last = &refused;
   pthread_mutex_lock(&writer->lock);
-  for (Push *push = first, *next; push; push = next) {
+  bool now = can_write_now(writer, first);
+  writer->busy = writer->busy || now;
+  for (Push *push = now ? NULL : first, *next; push; push = next) {
     next = push->next;
     if (!enqueue(writer, push, &push->err)) {
       push->ok = false;
@@ -773,8 +851,13 @@ void writer_submit_all(Writer *writer, Push *first)
       last = &push->next;
     }
   }
-  pthread_cond_signal(&writer->work);
+  if (!now) {
+    pthread_cond_signal(&writer->work);
+  }
   pthread_mutex_unlock(&writer->lock);
+  if (now) {
+    write_now(writer, first);
+  }
   tell_owners(refused);
 }
 

@@ -3,7 +3,8 @@
 // in the log and on the disk, and from then on every read of this process sees them.
 //
 //   submit ──> queue ──> log thread: compares with the newest row, merges, appends a group of
-//                        pushes to the log, syncs once, publishes, calls `done`
+//                        pushes to the log, syncs once, publishes, calls `done` (a small group that
+//                        need not be synced is written by who submits it)
 //                             │ tables of the overlay
 //                             v
 //                        apply thread: puts them into LMDB in key order, in large transactions that
@@ -26,8 +27,10 @@ enum {
   WRITER_QUEUE_BYTES = 256 << 20,  // pushes waiting for the log, bytes; unless told otherwise
   WRITER_QUEUE_PUSHES = 1 << 16,   // and how many
   WRITER_GROUP_BYTES = 8 << 20,    // of pushes that share one sync
+  WRITER_NOW_BYTES = 64 << 10,     // relaxed: a group that is written by who hands it over
   WRITER_SYNC_MS = 100,            // relaxed: how often the log is synced
   WRITER_APPLY_MS = 100,           // rows wait this long for others before they are applied
+  WRITER_REST_MS = 1000,           // and at most this long after many were applied
   WRITER_TABLES = 8,               // of the overlay that may wait to be applied
 };
 

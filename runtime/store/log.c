@@ -480,11 +480,16 @@ static bool make_segment(Log *log, Error *err)
   return true;
 }
 
+bool log_has_room(const Log *log)
+{
+  return log->file >= 0 && log->offset < log->options.segment_bytes;
+}
+
 // A segment begins only when everything before it is on the disk: so damage in an older one is
 // always damage.
 static bool rotate(Log *log, Error *err)
 {
-  if (log->file >= 0 && log->offset < log->options.segment_bytes) {
+  if (log_has_room(log)) {
     return true;
   }
   if (log->file >= 0) {

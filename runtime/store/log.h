@@ -47,6 +47,9 @@ Buf *log_begin(Log *log);
 void log_end(Log *log);
 size_t log_group_bytes(const Log *log);
 
+// Whether the group can be written without waiting for the disk: no segment has to be begun.
+bool log_has_room(const Log *log);
+
 // Where the group stands, to take back what is put into it from here on: only between records.
 typedef struct {
   size_t size;
