@@ -267,6 +267,7 @@ static int editor_read(lua_State *L)
   begin_reading(L);
   editor->L = L;
   editor->interrupted = false;
+  el_set(editor->edit, EL_PREP_TERM, 1);  // before the prompt invites to type
   int size = 0;
   const char *line = el_gets(editor->edit, &size);
   if (editor->interrupted) {
