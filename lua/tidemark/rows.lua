@@ -37,6 +37,8 @@ local CTYPES = {
   list = 'struct { uint64_t offset; uint64_t size; }',
   vector = 'float',
 }
+-- Inputs of 32 bits come as floats (runtime/host/row_numbers.h).
+local IN_CTYPES = setmetatable({ int32 = 'double' }, { __index = CTYPES })
 -- An output's bytes move while they grow, so texts are places in them until the end.
 local OUT_CTYPES = setmetatable({ string = CTYPES.list, bytes = CTYPES.list }, { __index = CTYPES })
 
@@ -374,7 +376,8 @@ end
 function M.slots_type(inputs, outputs)
   local parts = { 'struct { const uint8_t *skip;' }
   for i, field in ipairs(inputs) do
-    parts[#parts + 1] = INPUT:format(CTYPES[field.type], CTYPES[items_of(field) or field.type])
+    parts[#parts + 1] = INPUT:format(IN_CTYPES[field.type],
+      IN_CTYPES[items_of(field) or field.type])
       .. (' i%d;'):format(i)
   end
   for i, field in ipairs(outputs or { { type = 'bool' } }) do

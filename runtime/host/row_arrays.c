@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "host/row_function.h"
-#include "host/row_nans.h"
+#include "host/row_numbers.h"
 
 enum {
   KEPT_BYTES = 16 << 20,  // room that is kept for the next run, per output; more goes back
@@ -127,7 +127,7 @@ static void clear_output(RowsOutput *arrays, Type type, size_t count)
 static void take_input(RowsInput *arrays, const Column *column, size_t count, void **numbers)
 {
   bool is_list = column->type.kind == TYPE_LIST;
-  const void *values = row_nans_input(column, count, numbers);
+  const void *values = row_numbers_input(column, count, numbers);
   *arrays = (RowsInput){
       .data = is_list ? column->data : values,
       .valid = column->valid,
@@ -287,7 +287,7 @@ static const Column *finish_items(RowsBits *bits, RowsOutput *arrays, Type type)
   if (is_text(type.element)) {
     place_texts(arrays->items, count, arrays->bytes);
   }
-  row_nans_output(arrays->items, count, type.element);
+  row_numbers_output(arrays->items, count, type.element);
   size_t words = column_valid_words(count);
   assert(words * 64 <= (size_t)arrays->item_capacity);
   bits->item_valid = mem_realloc(bits->item_valid, words + 1, sizeof(uint64_t));
@@ -310,9 +310,9 @@ void row_arrays_finish(RowFunction *function, size_t count)
     if (is_text(type.kind)) {
       place_texts(arrays->data, count, arrays->bytes);
     }
-    row_nans_output(arrays->data, count, type.kind);
+    row_numbers_output(arrays->data, count, type.kind);
     if (type.kind == TYPE_VECTOR) {
-      row_nans_output(arrays->items, count * type.length, TYPE_FLOAT32);
+      row_numbers_output(arrays->items, count * type.length, TYPE_FLOAT32);
     }
     function->columns[i] = (Column){
         .type = type,

@@ -63,7 +63,7 @@ struct RowFunction {
 
   void *slots;  // what the loops are given: a pointer to `skip`, the inputs, the outputs
   RowsInput *inputs;
-  void **numbers;  // per input: its numbers where they have NaNs of many kinds (host/row_nans.h)
+  void **numbers;  // per input: room for its values (host/row_numbers.h)
   RowsOutput *arrays;
   RowsBits *bits;
   Column *columns;
@@ -109,7 +109,7 @@ struct Functions {
   StateLimits limits;
   lua_State *state;  // NULL: to be opened (again)
   bool interpreted;
-  uint64_t epoch;    // counts opened states
+  uint64_t epoch;  // counts opened states
   RowsHost host;
   Arena arena;  // of the files
   DefinitionFiles files;

@@ -1,4 +1,4 @@
-#include "host/row_nans.h"
+#include "host/row_numbers.h"
 
 #include <string.h>
 
@@ -44,6 +44,18 @@ static bool replace_32(const uint32_t *from, uint32_t *to, size_t count, uint32_
   return changed != 0;
 }
 
+static void widen(const int32_t *from, double *to, size_t count)
+{
+  for (size_t i = 0; i < count; i++) {
+    to[i] = from[i];
+  }
+}
+
+static bool is_copied(uint8_t kind)
+{
+  return kind == TYPE_FLOAT32 || kind == TYPE_FLOAT64 || kind == TYPE_INT32;
+}
+
 // How many elements the lists of `count` rows reach over.
 static size_t count_items(const Column *column, size_t count)
 {
@@ -57,7 +69,7 @@ static size_t count_items(const Column *column, size_t count)
   return (size_t)end;
 }
 
-const void *row_nans_input(const Column *column, size_t count, void **space)
+const void *row_numbers_input(const Column *column, size_t count, void **space)
 {
   uint8_t kind = column->type.kind;
   const void *data = column->data;
@@ -67,7 +79,12 @@ const void *row_nans_input(const Column *column, size_t count, void **space)
   } else if (kind == TYPE_LIST) {
     kind = column->type.element;
     data = column->child->data;
-    count = kind == TYPE_FLOAT32 || kind == TYPE_FLOAT64 ? count_items(column, count) : 0;
+    count = is_copied(kind) ? count_items(column, count) : 0;
+  }
+  if (kind == TYPE_INT32) {
+    *space = mem_realloc(*space, count, sizeof(double));
+    widen(data, *space, count);
+    return *space;
   }
   if (kind == TYPE_FLOAT64 && replace_64(data, NULL, count, INNER_64)) {
     *space = mem_realloc(*space, count, sizeof(uint64_t));
@@ -82,7 +99,7 @@ const void *row_nans_input(const Column *column, size_t count, void **space)
   return data;
 }
 
-void row_nans_output(void *data, size_t count, uint8_t kind)
+void row_numbers_output(void *data, size_t count, uint8_t kind)
 {
   if (kind == TYPE_FLOAT64) {
     replace_64(data, data, count, OUTER_64);
