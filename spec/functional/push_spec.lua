@@ -240,10 +240,11 @@ describe('push', function()
     assert.equal('50.0', p:online('driver_id=50', '--now', '2025-01-01T01:00:00Z')[1].rate)
   end)
 
-  it('loses nothing that was acknowledged when the server is killed, 50 times', function()
+  -- Kills servers in the middle of pushes over and over, and looks for every acknowledged row.
+  local function survives_kills(times, ...)
     local acknowledged, sent = {}, 0
-    for _ = 1, 50 do
-      start()
+    for _ = 1, times do
+      start(...)
       local connection = server:connect()
       local open, wanted = 0, math.random(1, 30)
       local function send()
@@ -294,7 +295,42 @@ describe('push', function()
         assert(rate == at + i - 1 or rate == 'NOT_FOUND')
       end
     end
-    assert(#acknowledged >= 50)
+    assert(#acknowledged >= times)
     uv.run('nowait')
+  end
+
+  it('loses nothing that was acknowledged when the server is killed, 50 times', function()
+    survives_kills(50)
+  end)
+
+  it('loses nothing either where only the machine could: relaxed, 10 times', function()
+    survives_kills(10, '--durability', 'relaxed', '--threads', '2')
+  end)
+
+  it('takes relaxed pushes of many connections at once, and none is late for a read', function()
+    start('--durability', 'relaxed', '--threads', '2')
+    local answers, count = 0, 0
+    local connections = {}
+    for i = 1, 8 do
+      local connection = server:connect()
+      connections[i] = connection
+      for round = 1, 50 do
+        count = count + 1
+        connection:request('push', {
+          view = 'rates', rows = { { driver_id = i, event_time = NOW + round, rate = round } },
+        }, function(_, result)
+          answers = answers + result.written
+        end)
+      end
+    end
+    process.wait(function()
+      return answers == count
+    end, 'all answers')
+    assert.same({ 50, 50, 50, 50, 50, 50, 50, 50 }, rates(1, 2, 3, 4, 5, 6, 7, 8))
+    for _, connection in ipairs(connections) do
+      connection:close()
+    end
+    assert.equal(0, (server:stop()))
+    assert.equal('50.0', p:online('driver_id=8', '--now', '2025-01-01T01:00:00Z')[1].rate)
   end)
 end)
