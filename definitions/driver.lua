@@ -25,7 +25,26 @@ feature_view 'driver_hourly_stats' {
   tags = { team = 'driver_performance' },
 }
 
+-- Computed when it is asked for: at serving `distance_km` comes with the request, in training sets
+-- it is a column of the spine.
+on_demand_feature_view 'trip_fare' {
+  inputs = { 'driver_hourly_stats:conv_rate' },
+  request = { float64 'distance_km' { doc = 'of the trip that is offered' } },
+  features = { float64 'expected_fare' { doc = 'fare, by the chance that the offer is taken' } },
+  transform = function(row)
+    if not row.distance_km or not row.conv_rate then
+      return {}
+    end
+    return { expected_fare = (2.5 + 1.1 * row.distance_km) * row.conv_rate }
+  end,
+}
+
 feature_service 'driver_ranking' {
   features = { 'driver_hourly_stats:*' },
   doc = 'what the ranking model of the dispatcher reads',
+}
+
+feature_service 'trip_pricing' {
+  features = { 'driver_hourly_stats:avg_daily_trips', 'trip_fare:*' },
+  doc = 'what the dispatcher reads before it offers a trip',
 }

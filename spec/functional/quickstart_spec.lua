@@ -91,6 +91,11 @@ describe('the project that ships', function()
       '--service', 'driver_ranking', '-e', 'driver_id=1001,4242', '--now', '2021-08-25')
     assert.matches('driver_id +1001 +4242', table_text)
     assert.matches('avg_daily_trips +%d+ +NOT_FOUND', table_text)
+    table_text = run('/usr/bin/python3', 'examples/clients/python/client.py', s.address,
+      '--service', 'trip_pricing', '-e', 'driver_id=1001,4242', '-r', 'distance_km=3.2,8',
+      '--now', '2021-08-25')
+    assert.matches('distance_km +3.2 +8\n', table_text)
+    assert.matches('expected_fare +%d+%.%d+ +NULL_VALUE', table_text)
   end)
 
   it('answers the Lua client', function()

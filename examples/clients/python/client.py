@@ -3,6 +3,7 @@
 
     client.py HOST:PORT --service credit_scoring -e zipcode=76104 -e dob_ssn=19530219_5179
     client.py HOST:PORT -f driver_hourly_stats:conv_rate -e driver_id=1001,1002 --now 2021-08-25
+    client.py HOST:PORT --service trip_pricing -e driver_id=1001,1002 -r distance_km=3.2,8
 
 Values are numbers where they look like numbers; write 'dob_ssn="123"' for text that does.
 """
@@ -63,7 +64,7 @@ def parse_value(text):
     return text
 
 
-def parse_entities(arguments):
+def parse_columns(arguments):
     return {
         name: [parse_value(value) for value in values.split(",")]
         for name, values in (argument.split("=", 1) for argument in arguments)
@@ -82,9 +83,9 @@ def print_value(value):
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def print_table(entities, answer):
-    """One line per feature, one column per entity: readable for wide services."""
-    lines = [[name, *map(str, values)] for name, values in entities.items()]
+def print_table(given, answer):
+    """One line per feature, one column per row: readable for wide services."""
+    lines = [[name, *map(str, values)] for name, values in given.items()]
     for column, name in enumerate(answer["names"]):
         cells = [name]
         for row, statuses in zip(answer["rows"], answer["statuses"]):
@@ -101,11 +102,17 @@ def main():
     parser.add_argument("address", help="HOST:PORT of the server")
     parser.add_argument("--service", help="a feature service")
     parser.add_argument("-f", "--feature", action="append", help="view:feature; may be repeated")
-    parser.add_argument("-e", "--entity", action="append", required=True, metavar="KEY=V[,V...]")
+    parser.add_argument("-e", "--entity", action="append", default=[], metavar="KEY=V[,V...]")
+    parser.add_argument("-r", "--request", action="append", default=[], metavar="NAME=V[,V...]",
+                        help="what on-demand views take from the request")
     parser.add_argument("--now", help="the time to judge ages at; default: now")
     options = parser.parse_args()
 
-    params = {"entities": parse_entities(options.entity), "include": ["statuses"]}
+    params = {
+        "entities": parse_columns(options.entity),
+        "request": parse_columns(options.request),
+        "include": ["statuses"],
+    }
     if options.service:
         params["service"] = options.service
     if options.feature:
@@ -116,7 +123,7 @@ def main():
         answer = Client(options.address).call("get_online_features", **params)
     except (ServerError, OSError) as error:
         sys.exit(f"error: {error}")
-    print_table(params["entities"], answer)
+    print_table({**params["entities"], **params["request"]}, answer)
 
 
 if __name__ == "__main__":
