@@ -183,7 +183,7 @@ static void refresh_stubs(Session *session, const Args *args)
   Catalog *catalog;
   Error err = {0};
   if (!engine_pin(session->engine, &catalog, &err)
-      || !stubs_refresh(".", catalog, args->arena, &err)) {
+      || !stubs_refresh(session->engine, catalog, args->arena, &err)) {
     print_note(args, "the editor's stubs are not fresh: %s", err.message);
   }
   catalog_unref(catalog);

@@ -144,7 +144,7 @@ static bool write_texts(const char *folder, Arena *arena, Error *err)
       }
     }
   }
-  return good && stubs_write(folder, NULL, arena, err);
+  return good && stubs_write_words(folder, arena, err);
 }
 
 bool cmd_init_run(Args *args, Error *err)
@@ -162,7 +162,8 @@ bool cmd_init_run(Args *args, Error *err)
              "  tidemark get-historical-features --spine data/orders.csv "
              "--service trip_ranking -o training.csv\n"
              "  tidemark materialize 2025-01-01 2025-01-08\n"
-             "  tidemark get-online-features -e driver_id=1001,1002 --service driver_ranking",
+             "  tidemark get-online-features -e driver_id=1001,1002 -r distance_km=5,10 "
+             "--service trip_ranking",
              folder, folder);
   return true;
 }

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "cli/texts.h"
+#include "source/reader.h"
 
 static const char FOLDER[] = ".tidemark/stubs";
 
@@ -64,6 +65,12 @@ static bool can_be_named(const char *name)
   return true;
 }
 
+static void put_name(const char *name, Buf *out)
+{
+  bool plain = is_identifier(name);
+  buf_print(out, "---@field %s%s%s ", plain ? "" : "['", name, plain ? "" : "']");
+}
+
 // What arithmetic makes is a number to the editor, whole or not: `returned` ones are not asked
 // more.
 static void put_field(const Field *field, bool returned, Buf *out)
@@ -71,12 +78,11 @@ static void put_field(const Field *field, bool returned, Buf *out)
   if (!can_be_named(field->name)) {
     return;
   }
-  bool plain = is_identifier(field->name);
   char type[TYPE_TEXT_SIZE];
   bool many = field->type.kind == TYPE_LIST || field->type.kind == TYPE_VECTOR;
-  buf_print(out, "---@field %s%s%s ", plain ? "" : "['", field->name, plain ? "" : "']");
   const char *scalar = scalar_type(many ? field->type.element : field->type.kind);
   scalar = returned && strcmp(scalar, "integer") == 0 ? "number" : scalar;
+  put_name(field->name, out);
   buf_print(out, "%s%s? # %s\n", scalar, many ? "[]" : "", type_print(field->type, type));
 }
 
@@ -91,7 +97,8 @@ static bool has_field(const Function *function, const char *name)
 }
 
 // A filter and a transform get rows of one class, with what either of them takes.
-static void put_row(const char *view, const Function *filter, const Function *transform, Buf *out)
+static void put_inputs(const char *view, const Function *filter, const Function *transform,
+                       Buf *out)
 {
   buf_print(out, "\n---@class %s.row\n", view);
   for (size_t i = 0; filter && i < filter->input_count; i++) {
@@ -104,6 +111,33 @@ static void put_row(const char *view, const Function *filter, const Function *tr
   }
 }
 
+// What the source has besides. A source that cannot be looked at now has nothing to add.
+static void put_columns(Engine *engine, const View *view, Buf *out, Arena *arena)
+{
+  Error err = {0};
+  Duck *duck = engine_duck(engine, &err);
+  Table table = {.path = view->source->path, .sql = view->source->sql};
+  TableColumn *columns;
+  size_t count;
+  if (!duck || !table_describe(duck, &table, &columns, &count, arena, &err)) {
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    const char *name = columns[i].name;
+    if (has_field(&view->filter, name) || has_field(&view->transform, name)
+        || !can_be_named(name)) {
+      continue;
+    }
+    Field field = {.name = name, .type = columns[i].type};
+    if (columns[i].known) {
+      put_field(&field, false, out);
+    } else {
+      put_name(name, out);
+      buf_print(out, "any # %s\n", columns[i].type_text);
+    }
+  }
+}
+
 static void put_features(const char *view, const Field *features, size_t count, Buf *out)
 {
   buf_print(out, "\n---@class %s.features\n", view);
@@ -112,13 +146,14 @@ static void put_features(const char *view, const Field *features, size_t count, 
   }
 }
 
-static void put_classes(const Catalog *catalog, Buf *out)
+static void put_classes(Engine *engine, const Catalog *catalog, Buf *out, Arena *arena)
 {
   buf_print(out, "%s", HEAD);
   for (size_t i = 0; i < catalog->view_count; i++) {
     const View *view = &catalog->views[i];
     if (view->filter.at || view->transform.at) {
-      put_row(view->declared.name, &view->filter, &view->transform, out);
+      put_inputs(view->declared.name, &view->filter, &view->transform, out);
+      put_columns(engine, view, out, arena);
     }
     if (view->transform.at) {
       put_features(view->declared.name, view->features, view->feature_count, out);
@@ -126,7 +161,7 @@ static void put_classes(const Catalog *catalog, Buf *out)
   }
   for (size_t i = 0; i < catalog->on_demand_count; i++) {
     const OnDemand *view = &catalog->on_demands[i];
-    put_row(view->declared.name, NULL, &view->transform, out);
+    put_inputs(view->declared.name, NULL, &view->transform, out);
     put_features(view->declared.name, view->features, view->feature_count, out);
   }
 }
@@ -141,16 +176,6 @@ static bool write_text(const char *path, Slice text, Error *err)
   return good || error_set(err, ERR_IO, "cannot write %s: %s", path, strerror(errno));
 }
 
-static bool write_rows(const char *folder, const Catalog *catalog, Arena *arena, Error *err)
-{
-  Buf out = {0};
-  put_classes(catalog, &out);
-  bool good =
-      write_text(arena_print(arena, "%s/%s/rows.lua", folder, FOLDER), buf_slice(&out), err);
-  buf_deinit(&out);
-  return good;
-}
-
 static bool make_folder(const char *folder, Arena *arena, Error *err)
 {
   const char *outer = arena_print(arena, "%s/.tidemark", folder);
@@ -160,7 +185,7 @@ static bool make_folder(const char *folder, Arena *arena, Error *err)
   return good || error_set(err, ERR_IO, "cannot make %s: %s", inner, strerror(errno));
 }
 
-bool stubs_write(const char *folder, const Catalog *catalog, Arena *arena, Error *err)
+bool stubs_write_words(const char *folder, Arena *arena, Error *err)
 {
   bool good = make_folder(folder, arena, err);
   for (const CliText *text = CLI_TEXTS; text->name && good; text++) {
@@ -169,12 +194,22 @@ bool stubs_write(const char *folder, const Catalog *catalog, Arena *arena, Error
       good = write_text(path, slice_of(text->text, text->size), err);
     }
   }
-  return good && (!catalog || write_rows(folder, catalog, arena, err));
+  return good;
 }
 
-bool stubs_refresh(const char *folder, const Catalog *catalog, Arena *arena, Error *err)
+bool stubs_write_rows(Engine *engine, const Catalog *catalog, Arena *arena, Error *err)
+{
+  Buf out = {0};
+  put_classes(engine, catalog, &out, arena);
+  const char *path = arena_print(arena, "%s/%s/rows.lua", engine_project(engine), FOLDER);
+  bool good = write_text(path, buf_slice(&out), err);
+  buf_deinit(&out);
+  return good;
+}
+
+bool stubs_refresh(Engine *engine, const Catalog *catalog, Arena *arena, Error *err)
 {
   struct stat status;
-  bool there = stat(arena_print(arena, "%s/%s", folder, FOLDER), &status) == 0;
-  return !there || write_rows(folder, catalog, arena, err);
+  bool there = stat(arena_print(arena, "%s/%s", engine_project(engine), FOLDER), &status) == 0;
+  return !there || stubs_write_rows(engine, catalog, arena, err);
 }

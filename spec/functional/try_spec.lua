@@ -139,6 +139,12 @@ describe('tidemark try', function()
       1, true)
   end)
 
+  it('says why a function is slower than it could be', function()
+    p:write('definitions/taxi.lua', (DEFINITIONS:gsub('return row.km ~= nil',
+      'local f = function() return row.km end return f() ~= nil')))
+    assert.matches('runs interpreted: .*definitions/taxi.lua:6', try('fares').stderr)
+  end)
+
   it('prints the mistakes of definitions as plan does', function()
     p:write('definitions/more.lua', "feature_view 'x' { entity = 'drivr' }\n")
     local result = try('fares')
