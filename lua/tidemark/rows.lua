@@ -39,8 +39,13 @@ local CTYPES = {
 }
 -- Inputs of 32 bits come as floats (runtime/host/row_numbers.h).
 local IN_CTYPES = setmetatable({ int32 = 'double' }, { __index = CTYPES })
--- An output's bytes move while they grow, so texts are places in them until the end.
-local OUT_CTYPES = setmetatable({ string = CTYPES.list, bytes = CTYPES.list }, { __index = CTYPES })
+-- An output's bytes move while they grow, so texts are places in them until the end. Whole numbers
+-- are floats until then: where compiled code makes an integer of a sum, it adds up integers, and so
+-- is wrong where one of them does not fit although the sum does.
+local OUT_CTYPES = setmetatable({
+  int32 = 'double', int64 = 'double', timestamp = 'double',
+  string = CTYPES.list, bytes = CTYPES.list,
+}, { __index = CTYPES })
 
 local function items_of(field)
   return (field.type == 'list' and field.element) or (field.type == 'vector' and 'float32') or nil

@@ -20,9 +20,15 @@ static bool is_text(uint8_t kind)
   return kind == TYPE_STRING || kind == TYPE_BYTES;
 }
 
+// Bytes of a value while rows run: whole numbers are floats.
+static size_t array_width(Type type)
+{
+  return type.kind == TYPE_INT32 ? sizeof(double) : type_width(type);
+}
+
 static size_t item_width(Type type)
 {
-  return type_width((Type){.kind = type.element});
+  return array_width((Type){.kind = type.element});
 }
 
 void row_arrays_init(RowFunction *function)
@@ -90,7 +96,7 @@ static void reserve_rows(RowFunction *function, size_t count)
     if (type.kind == TYPE_VECTOR) {
       arrays->items = mem_realloc(arrays->items, count, type_width(type));
     } else {
-      arrays->data = mem_realloc(arrays->data, count, type_width(type));
+      arrays->data = mem_realloc(arrays->data, count, array_width(type));
     }
     arrays->nulls = mem_realloc(arrays->nulls, words * 64, 1);
     function->bits[i].valid = mem_realloc(function->bits[i].valid, words, sizeof(uint64_t));
@@ -113,7 +119,7 @@ static void clear_items(RowsOutput *arrays, size_t width)
 // Nulls, and rows that fail, are zero in the arrays as well.
 static void clear_output(RowsOutput *arrays, Type type, size_t count)
 {
-  memset(type.kind == TYPE_VECTOR ? arrays->items : arrays->data, 0, count * type_width(type));
+  memset(type.kind == TYPE_VECTOR ? arrays->items : arrays->data, 0, count * array_width(type));
   memset(arrays->nulls, 0, column_valid_words(count) * 64);
   if (type.kind == TYPE_LIST) {
     clear_items(arrays, item_width(type));
@@ -202,7 +208,7 @@ void row_arrays_fail(RowFunction *function, size_t row)
   for (size_t i = 0; i < function->output_count; i++) {
     Type type = function->outputs[i].type;
     RowsOutput *arrays = &function->arrays[i];
-    size_t width = type_width(type);
+    size_t width = array_width(type);
     void *data = type.kind == TYPE_VECTOR ? arrays->items : arrays->data;
     memset((char *)data + row * width, 0, width);
     arrays->nulls[row] = 1;

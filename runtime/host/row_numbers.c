@@ -99,11 +99,36 @@ const void *row_numbers_input(const Column *column, size_t count, void **space)
   return data;
 }
 
+// In place: every number is read before its place is written to.
+static void make_int32s(void *data, size_t count)
+{
+  for (size_t i = 0; i < count; i++) {
+    double value;
+    memcpy(&value, (const char *)data + i * sizeof(value), sizeof(value));
+    int32_t whole = (int32_t)value;
+    memcpy((char *)data + i * sizeof(whole), &whole, sizeof(whole));
+  }
+}
+
+static void make_int64s(void *data, size_t count)
+{
+  for (size_t i = 0; i < count; i++) {
+    double value;
+    memcpy(&value, (const char *)data + i * sizeof(value), sizeof(value));
+    int64_t whole = (int64_t)value;
+    memcpy((char *)data + i * sizeof(whole), &whole, sizeof(whole));
+  }
+}
+
 void row_numbers_output(void *data, size_t count, uint8_t kind)
 {
   if (kind == TYPE_FLOAT64) {
     replace_64(data, data, count, OUTER_64);
   } else if (kind == TYPE_FLOAT32) {
     replace_32(data, data, count, OUTER_32);
+  } else if (kind == TYPE_INT32) {
+    make_int32s(data, count);
+  } else if (kind == TYPE_INT64 || kind == TYPE_TIMESTAMP) {
+    make_int64s(data, count);
   }
 }

@@ -16,6 +16,6 @@
 // column's own, or a copy in `*space` (which grows, and is freed by the caller).
 const void *row_numbers_input(const Column *column, size_t count, void **space);
 
-// Makes the NaNs of `count` numbers the usual one. `kind`: TYPE_FLOAT32 or TYPE_FLOAT64; nothing is
-// done for others.
+// Makes `count` values of an output, which are floats where they are numbers, what `kind` has:
+// whole numbers (they were checked) as integers, in place, and every NaN the usual one.
 void row_numbers_output(void *data, size_t count, uint8_t kind);
