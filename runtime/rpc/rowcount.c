@@ -125,7 +125,8 @@ static void count_changes(RowCount *count, uint64_t *snapshot)
   catalog_unref(catalog);
 }
 
-// Requests come first: this thread only gets what nobody else wants of a processor.
+// Requests come first: this thread only gets what nobody else wants of a processor. Not before the
+// store is open, since others may wait for that.
 static void step_back(void)
 {
   pthread_setschedparam(pthread_self(), SCHED_IDLE, &(struct sched_param){0});
@@ -134,15 +135,18 @@ static void step_back(void)
 static void *run(void *context)
 {
   RowCount *count = context;
-  step_back();
   uint64_t snapshot = 0;
   uint64_t checked = clock_monotonic_ns();
   uint64_t wait = 0;
   while (rest(count, wait)) {
     wait = UINT64_C(1000000) * ROWCOUNT_LOOK_MS;
     Db *db = engine_db(count->engine, false, NULL);
-    if (!db || (!count->read && !(count->read = db_read_new(db, NULL)))) {
-      continue;  // nothing has been applied yet
+    if (!count->read) {
+      count->read = db ? db_read_new(db, NULL) : NULL;
+      if (!count->read) {
+        continue;  // nothing has been applied yet
+      }
+      step_back();
     }
     count_changes(count, &snapshot);
     if (clock_monotonic_ns() - checked >= UINT64_C(1000000) * ROWCOUNT_READERS_MS) {
