@@ -248,6 +248,51 @@ describe('a full disk', function()
   end)
 end)
 
+describe('a disk that fills while rows are pushed', function()
+  it('fails the push, keeps what was acknowledged, and reads go on', function()
+    local project = projects.new({ rows = ROWS })
+    project:materialize('2021-04-01', '2021-05-01')
+    -- No file may become larger than 512 blocks of 512 bytes.
+    local child, address = start_under(project.folder, 'trap "" XFSZ; ulimit -f 512')
+    local connection = servers.connect(address)
+    local server
+    finally(function()
+      connection:close()
+      child:send('sigkill')
+      child:wait()
+      if server then
+        server:kill()
+      end
+      project:remove()
+    end)
+    local pushed, failure = 0
+    repeat
+      local result, err = connection:call('push', { view = 'rates', rows = { {
+        driver_id = 5000 + pushed, event_time = '2021-05-02T00:00:00Z', trips = pushed,
+        city = ('x'):rep(4000),
+      } } })
+      failure = err
+      pushed = pushed + (result and result.written or 0)
+    until failure
+    assert(pushed > 10 and pushed < 100, pushed)
+    assert.matches('cannot write the log .*; nothing was pushed, make room and push again$',
+      failure[2])
+    local last = { features = { 'rates:trips' }, now = '2021-06-01T00:00:00Z',
+      entities = { driver_id = { 5000, 5000 + pushed - 1, 5000 + pushed } },
+      include = { 'statuses' } }
+    local function check(answer)
+      assert.same({ { 0 }, { pushed - 1 } }, { answer.rows[1], answer.rows[2] })
+      assert.equal('NOT_FOUND', answer.statuses[3][1])
+    end
+    check(connection:call('get_online_features', last))
+    assert.same(EXPECTED, connection:call('get_online_features', ASKED).rows)
+    child:send('sigkill')
+    child:wait()
+    server = servers.start(project.folder)
+    check(server:call('get_online_features', last))
+  end)
+end)
+
 -- A process that keeps the store's write transaction until it is killed.
 local function hold_writer(project)
   local script = project.space:write('hold.lua', [[
