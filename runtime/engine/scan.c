@@ -145,6 +145,9 @@ static Layout lay_out(const ScanRequest *request, Arena *arena)
   if ((request->parts & SCAN_RANKS) && view->filter.at && !request->filter.wanted) {
     layout.filter_inputs = add_inputs(&layout, view, &view->filter, arena);
   }
+  if (!layout.count) {  // features that are made of nothing: something has to say how many rows
+    add_rank(&layout, view->source, view->source->event_time, TYPE_TIMESTAMP, "event_time", arena);
+  }
   return layout;
 }
 

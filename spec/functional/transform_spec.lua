@@ -127,6 +127,14 @@ describe('a view with functions', function()
         transform = 'function() return { total = 1, city = "same" } end' }))
       assert.same({ '1.0|same', '1.0|same', '|', '1.0|same', '|' },
         column(p:history(SPINE), 'total', 'city'))
+      local file = p:path('data/rows.parquet')
+      handle = tidemark.open(p.folder)
+      handle:copy_file(p:path('data/rows.csv'), file)
+      p:write('definitions/rows.lua', (p:read('definitions/rows.lua')
+        :gsub('rows%.csv', 'rows.parquet')))
+      p:must('apply', '--allow-incompatible')
+      assert.same({ '1.0|same', '1.0|same', '|', '1.0|same', '|' },
+        column(p:history(SPINE), 'total', 'city'))
     end)
 
     it('never filters or transforms tombstones', function()
