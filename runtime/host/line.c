@@ -16,6 +16,10 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#ifdef TIDEMARK_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
 enum { HISTORY_LINES = 1000, COLUMNS_DEFAULT = 80, COMPLETE_ARGUMENT = 3, CTRL_C = 3 };
 
 static const char CLASS[] = "tidemark.LineEditor";
@@ -320,6 +324,19 @@ static void set_class(lua_State *L)
   lua_setmetatable(L, -2);
 }
 
+// libedit never frees the names of functions that are added; there are these two, once.
+static void add_functions(EditLine *edit)
+{
+#ifdef TIDEMARK_ASAN
+  __lsan_disable();
+#endif
+  el_set(edit, EL_ADDFN, "tidemark-complete", "completes a name", complete_line);
+  el_set(edit, EL_ADDFN, "tidemark-interrupt", "gives the line up", interrupt_line);
+#ifdef TIDEMARK_ASAN
+  __lsan_enable();
+#endif
+}
+
 static void set_keys(Editor *editor)
 {
   EditLine *edit = editor->edit;
@@ -327,8 +344,7 @@ static void set_keys(Editor *editor)
   el_set(edit, EL_GETCFN, read_character);
   el_set(edit, EL_PROMPT, tell_prompt);
   el_set(edit, EL_EDITOR, "emacs");
-  el_set(edit, EL_ADDFN, "tidemark-complete", "completes a name", complete_line);
-  el_set(edit, EL_ADDFN, "tidemark-interrupt", "gives the line up", interrupt_line);
+  add_functions(edit);
   el_set(edit, EL_BIND, "\t", "tidemark-complete", NULL);
   el_set(edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
   el_source(edit, NULL);  // ~/.editrc
