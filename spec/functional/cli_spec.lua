@@ -236,8 +236,8 @@ describe('tidemark init', function()
       '-o', 'training.csv')
     local training = lines(space:read('mine/training.csv'))
     assert.same(1 + 20, #training)
-    assert.same('order_id,driver_id,event_timestamp,distance_km,accepted,conv_rate,acc_rate,avg_daily_trips',
-      training[1])
+    assert.same('order_id,driver_id,event_timestamp,distance_km,accepted,'
+      .. 'conv_rate,acc_rate,avg_daily_trips', training[1])
 
     must('materialize', '2025-01-01', '2025-01-08')
     local online = must('get-online-features', '-e', 'driver_id=1001,4711', '--service',

@@ -1,9 +1,9 @@
 -- docs/tutorial.md, typed from top to bottom: its files are written, its commands run, and what it
 -- shows of their output is looked for in there.
 --
--- A block of `lua` is a file, named by its first line; `sh` is commands; `text` is what the commands
--- before it print, where `...` stands for any lines. Commands may fail where the text shows that
--- they do.
+-- A block of `lua` is a file, named by its first line; `sh` is commands; `text` is what the
+-- commands before it print, where `...` stands for any lines. Commands may fail where the text
+-- shows that they do.
 
 local process = require 'spec.support.process'
 local server = require 'spec.support.server'
