@@ -65,6 +65,7 @@ void call_context_free(CallContext *context)
   }
   context_end_read(context);
   drop_plans(context);
+  close_functions(context);
   patterns_free(context->patterns);
   catalog_unref(context->catalog);
   if (context->read) {
