@@ -8,13 +8,14 @@
 #include "base/pages.h"
 #include "base/parallel.h"
 
-enum { LANES = 16, COARSE_BITS = 15, LARGE = 32 };  // groups with more than LARGE rows have a grid
+enum { LANES = 16, LARGE = 32 };  // groups with more than LARGE rows have a grid
 
 // A search under way: the answer lies in [from, to].
 typedef struct {
   uint32_t from;
   uint32_t to;
   int16_t coarse;  // of the time that is looked for
+  bool inexact;    // times with the same coarse bits may differ
 } Search;
 
 static unsigned bit_width(uint64_t value)
@@ -27,13 +28,29 @@ static bool is_large(uint32_t rows)
   return rows > LARGE;
 }
 
-// Bits of a large group's cell numbers: one cell for 16 to 31 rows, if there are as many coarse
-// times.
-static unsigned grid_bits(const Places *places, uint32_t rows)
+// Bits of a group's cell numbers: one cell for 16 to 31 rows of a large one, all of a small one.
+static unsigned cell_bits(const Places *places, uint32_t rows)
 {
-  assert(is_large(rows));
-  unsigned bits = bit_width(rows) - 3;
-  return bits < places->bits ? bits : places->bits;
+  unsigned bits = is_large(rows) ? bit_width(rows) - 3 : 0;
+  return bits < places->width ? bits : places->width;
+}
+
+// What is cut off behind the coarse bits of times whose first `bits` bits are those of a cell.
+static unsigned coarse_shift(const Places *places, unsigned bits)
+{
+  unsigned left = places->width - bits;
+  return left > COARSE_BITS ? left - COARSE_BITS : 0;
+}
+
+static int16_t coarse_in_cell(const Places *places, Time time, unsigned bits)
+{
+  enum { MASK = (1 << COARSE_BITS) - 1 };
+  return (int16_t)(places_after(places, time) >> coarse_shift(places, bits) & MASK);
+}
+
+static size_t cell_at(const Places *places, Time time, unsigned bits)
+{
+  return (size_t)(places_after(places, time) >> (places->width - bits));
 }
 
 // Making the index
@@ -54,27 +71,8 @@ static void find_span(Places *places)
     }
   }
   if (places->count) {
-    unsigned width = bit_width((uint64_t)places->newest - (uint64_t)places->oldest);
-    places->shift = width > COARSE_BITS ? width - COARSE_BITS : 0;
-    places->bits = width - places->shift;
+    places->width = bit_width((uint64_t)places->newest - (uint64_t)places->oldest);
   }
-}
-
-typedef struct {
-  Places *places;
-  unsigned threads;
-} Filling;
-
-static bool fill_coarse(void *context, unsigned thread, Error *err)
-{
-  (void)err;
-  const Filling *filling = context;
-  Places *places = filling->places;
-  size_t end = places->count * (thread + 1) / filling->threads;
-  for (size_t place = places->count * thread / filling->threads; place < end; place++) {
-    places->coarse[place] = places_coarse(places, places->times[place]);
-  }
-  return true;
 }
 
 // Gives every large group room for its grid.
@@ -84,27 +82,51 @@ static void place_grids(Places *places)
   for (size_t key = 0; key < places->keys; key++) {
     uint32_t rows = places->starts[key + 1] - places->starts[key];
     places->grids[key] = (uint32_t)places->cell_count;
-    places->cell_count += is_large(rows) ? ((size_t)1 << grid_bits(places, rows)) + 1 : 0;
+    places->cell_count += is_large(rows) ? ((size_t)1 << cell_bits(places, rows)) + 1 : 0;
   }
   places->cells = mem_realloc(NULL, places->cell_count, sizeof(*places->cells));
 }
 
-static void fill_grid(Places *places, size_t key)
+static void fill_grid(const Places *places, size_t key, unsigned bits)
 {
-  uint32_t start = places->starts[key];
-  uint32_t end = places->starts[key + 1];
-  unsigned bits = grid_bits(places, end - start);
   uint32_t *cells = places->cells + places->grids[key];
-  uint32_t next = 0;  // first cell that has no place yet
-  for (uint32_t place = start; place < end; place++) {
-    uint32_t cell = (unsigned)places->coarse[place] >> (places->bits - bits);
+  uint32_t end = places->starts[key + 1];
+  size_t next = 0;  // first cell that has no place yet
+  for (uint32_t place = places->starts[key]; place < end; place++) {
+    size_t cell = cell_at(places, places->times[place], bits);
     while (next <= cell) {
       cells[next++] = place;
     }
   }
-  while (next <= UINT32_C(1) << bits) {
+  while (next <= (size_t)1 << bits) {
     cells[next++] = end;
   }
+}
+
+typedef struct {
+  Places *places;
+  unsigned threads;
+} Filling;
+
+static bool fill_groups(void *context, unsigned thread, Error *err)
+{
+  (void)err;
+  const Filling *filling = context;
+  const Places *places = filling->places;
+  const uint32_t *starts = places->starts;
+  size_t end = places_share(starts, places->keys, thread + 1, filling->threads);
+  size_t key = places_share(starts, places->keys, thread, filling->threads);
+  for (; key < end; key++) {
+    uint32_t rows = starts[key + 1] - starts[key];
+    unsigned bits = cell_bits(places, rows);
+    for (uint32_t place = starts[key]; place < starts[key + 1]; place++) {
+      places->coarse[place] = coarse_in_cell(places, places->times[place], bits);
+    }
+    if (is_large(rows)) {
+      fill_grid(places, key, bits);
+    }
+  }
+  return true;
 }
 
 void places_init(Places *places, const uint32_t *starts, size_t keys, const Time *times,
@@ -112,15 +134,29 @@ void places_init(Places *places, const uint32_t *starts, size_t keys, const Time
 {
   *places = (Places){.starts = starts, .times = times, .keys = keys, .count = starts[keys]};
   find_span(places);
+  place_grids(places);
   places->coarse = pages_zalloc(places->count + LANES, sizeof(*places->coarse));
   Filling filling = {places, threads};
-  parallel_run(threads, fill_coarse, &filling, NULL);
-  place_grids(places);
-  for (size_t key = 0; key < keys; key++) {
-    if (is_large(starts[key + 1] - starts[key])) {
-      fill_grid(places, key);
+  parallel_run(threads, fill_groups, &filling, NULL);
+}
+
+size_t places_share(const uint32_t *starts, size_t keys, size_t share, size_t of)
+{
+  if (share == of) {
+    return keys;
+  }
+  uint64_t wanted = (uint64_t)starts[keys] * share / of;
+  size_t from = 0;
+  size_t to = keys;
+  while (from < to) {
+    size_t middle = from + (to - from) / 2;
+    if (starts[middle] < wanted) {
+      from = middle + 1;
+    } else {
+      to = middle;
     }
   }
+  return from;
 }
 
 void places_deinit(Places *places)
@@ -142,10 +178,10 @@ size_t places_bytes(const Places *places)
 // Searching
 // ------------------------------------------------------------------------------------------
 
-static const uint32_t *cell_of(const Places *places, uint32_t key, Search search)
+static const uint32_t *cell_of(const Places *places, uint32_t key, Time time, Search search)
 {
-  unsigned bits = grid_bits(places, search.to - search.from);
-  return &places->cells[places->grids[key] + ((unsigned)search.coarse >> (places->bits - bits))];
+  unsigned bits = cell_bits(places, search.to - search.from);
+  return &places->cells[places->grids[key] + cell_at(places, time, bits)];
 }
 
 static void prefetch_ends(const Places *places, Search search)
@@ -157,19 +193,22 @@ static void prefetch_ends(const Places *places, Search search)
 // Returns whether the search goes on in a grid.
 static bool start_search(const Places *places, uint32_t key, Time time, Search *search)
 {
-  *search = (Search){places->starts[key], places->starts[key + 1], places_coarse(places, time)};
-  if (is_large(search->to - search->from)) {
-    __builtin_prefetch(cell_of(places, key, *search));
+  uint32_t from = places->starts[key];
+  uint32_t to = places->starts[key + 1];
+  unsigned bits = cell_bits(places, to - from);
+  *search = (Search){from, to, coarse_in_cell(places, time, bits), coarse_shift(places, bits) > 0};
+  if (is_large(to - from)) {
+    __builtin_prefetch(cell_of(places, key, time, *search));
     return true;
   }
   prefetch_ends(places, *search);
   return false;
 }
 
-static void narrow_to_cell(const Places *places, uint32_t key, Search *search)
+static void narrow_to_cell(const Places *places, uint32_t key, Time time, Search *search)
 {
   if (is_large(search->to - search->from)) {
-    const uint32_t *cell = cell_of(places, key, *search);
+    const uint32_t *cell = cell_of(places, key, time, *search);
     search->from = cell[0];
     search->to = cell[1];
     prefetch_ends(places, *search);
@@ -227,7 +266,7 @@ static uint32_t finish_search(const Places *places, uint32_t key, Time time, Sea
   uint32_t place = count_smaller(places->coarse, search);
   // Ties are rare, so they are asked for first. There are LANES coarse times more than places: it
   // does no harm to look behind the group.
-  if (places->coarse[place] == search.coarse && place < search.to && places->shift) {
+  if (places->coarse[place] == search.coarse && place < search.to && search.inexact) {
     place = lower_bound(places->times, place, search.to, time);
   }
   return place < places->starts[key + 1] ? place : PLACE_NONE;
@@ -248,7 +287,7 @@ void places_find(const Places *places, size_t count, const uint32_t *keys, const
     any_large |= start_search(places, keys[i], times[i], &searches[i]);
   }
   for (size_t i = 0; any_large && i < count; i++) {
-    narrow_to_cell(places, keys[i], &searches[i]);
+    narrow_to_cell(places, keys[i], times[i], &searches[i]);
   }
   for (size_t i = 0; i < count; i++) {
     found[i] = finish_search(places, keys[i], times[i], searches[i]);

@@ -254,19 +254,5 @@ size_t spine_bytes(const Spine *spine)
 
 size_t spine_share(const Spine *spine, size_t share, size_t of)
 {
-  if (share == of) {
-    return spine->keys;
-  }
-  uint64_t wanted = (uint64_t)spine_places(spine) * share / of;
-  size_t from = 0;
-  size_t to = spine->keys;
-  while (from < to) {
-    size_t middle = from + (to - from) / 2;
-    if (spine->starts[middle] < wanted) {
-      from = middle + 1;
-    } else {
-      to = middle;
-    }
-  }
-  return from;
+  return places_share(spine->starts, spine->keys, share, of);
 }
