@@ -1,6 +1,7 @@
 -- Sockets without a protocol: bytes out, and what came back.
 
 local mpack = require 'mpack'
+local msgpack = require 'tidemark.msgpack'
 local uv = require 'luv'
 local process = require 'spec.support.process'
 
@@ -89,10 +90,8 @@ function Raw:message()
   local size
   process.wait(function()
     local input = self:input()
-    if input ~= '' then
-      local value, at = mpack.Unpacker()(input)
-      size = value ~= nil and at - 1
-    end
+    local value, next_at = msgpack.decode(input)
+    size = value ~= nil and next_at - 1
     return size or self.ended
   end, 'a message')
   local input = self:input()
