@@ -7,9 +7,9 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-// Bytes per row and tuple: its number, and in the index its start, time, order and coarse time,
-// with what sorting takes for a moment.
-enum { INDEX_BYTES = 4 + 4 + 8 + 4 + 4 + 4 };
+// Bytes per row and tuple: its number, and in the index its start, time, order and coarse time. What
+// sorting takes for a moment is less than what joins take afterwards.
+enum { INDEX_BYTES = 4 + 4 + 8 + 4 + 2 };
 
 // Key columns of all tuples, one after the other, then the time column, then values.
 static size_t column_count(const Spines *spines)
