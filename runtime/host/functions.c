@@ -408,13 +408,13 @@ bool functions_run(RowFunction *function, const RowInput *input, RowOutput *outp
   }
   row_arrays_start(function, input);
   start_limits(functions, input->count);
-  if (!run_rows(function, input, err)) {
-    return false;
-  }
-  row_arrays_finish(function, input->count);
-  if (functions->limits.memory_used > COLLECT_BYTES) {
+  bool ok = run_rows(function, input, err);
+  if (functions->state && functions->limits.memory_used > COLLECT_BYTES) {
     lua_gc(functions->state, LUA_GCCOLLECT, 0);
   }
-  *output = (RowOutput){.columns = function->columns, .failed = function->failed};
-  return true;
+  if (ok) {
+    row_arrays_finish(function, input->count);
+    *output = (RowOutput){.columns = function->columns, .failed = function->failed};
+  }
+  return ok;
 }

@@ -86,6 +86,7 @@ end
 function M.wait(done, what, timeout)
   local late = false
   local timer = uv.new_timer()
+  uv.update_time() -- the loop's own, which stands still while it does not run
   timer:start(timeout or 60000, 0, function()
     late = true
   end)
