@@ -6,7 +6,7 @@ files['**/*.rockspec'] = nil
 local words = {
   'entity', 'source', 'feature_view', 'feature_service',
   'bool', 'int32', 'int64', 'float32', 'float64', 'string', 'bytes', 'timestamp', 'list', 'vector',
-  'on_demand_feature_view', 'test', 'null', 'about',
+  'on_demand_feature_view', 'test', 'null',
   'time', 'geo', 'hash', 'num', 'text', 'vec',
 }
 files['definitions'] = { read_globals = words }

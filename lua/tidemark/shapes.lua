@@ -591,7 +591,8 @@ test 'a busy zone costs more' {
         required = true,
         empty = true,
         doc = 'A row, or a list of rows. Only the fields named here are compared; `null` expects '
-          .. 'that there is no value.',
+          .. 'that there is no value. With `at` each row names its keys, and may name a status as '
+          .. '`feature__status`.',
         example = '{ expected_fare = 17.5 }',
       },
       {

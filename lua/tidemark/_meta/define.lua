@@ -179,7 +179,7 @@ function feature_service(name) end
 ---@field view string # The feature_view or on_demand_feature_view it is about.
 ---@field given table<string, any>|table<string, any>[] # A row, or a list of rows: of the source, or of inputs and request. `null` is a value that is not there.
 ---@field at? string|integer # Of a feature_view: ask for the features as of that time, as a training set does. Without it: what becomes of each given row, in order.
----@field expect table<string, any>|table<string, any>[] # A row, or a list of rows. Only the fields named here are compared; `null` expects that there is no value.
+---@field expect table<string, any>|table<string, any>[] # A row, or a list of rows. Only the fields named here are compared; `null` expects that there is no value. With `at` each row names its keys, and may name a status as `feature__status`.
 ---@field tolerance? number # How far a number may be from the expected one. Without it: not at all.
 ---@field doc? string # What it is, for the catalogue and for colleagues.
 
