@@ -387,11 +387,11 @@ const Command COMMANDS[] = {
      .most = 2,
      .summary = "put a file's rows into the log and online",
      .details =
-         "The file has the columns of the view's source; features that it lacks keep their values. "
-         "A column that neither the view nor its source has is an error. A row goes online unless "
-         "a "
-         "newer one is there. Rows that are wrong are rejected, each with its reason, and make the "
-         "exit status 1; the others are taken.",
+         "The file has the columns of the view's source; features that it lacks keep their values, "
+         "but what a transform or filter takes must be there. A column that neither the view nor "
+         "its source has is an error. A row goes online unless a newer one is there. Rows that are "
+         "wrong are rejected, each with its reason, and make the exit status 1; the others are "
+         "taken, unless the view's filter leaves them out.",
      .options = PUSH_OPTIONS,
      .examples = PUSH_EXAMPLES,
      .run = cmd_push_run},
