@@ -132,12 +132,13 @@ end
 
 --- Behind a label `::name::` and those that follow it, unless the block ends there.
 local function put_behind_labels(counting, at)
-  local text, token, behind = counting.text, '::', at
-  while token == '::' do
-    local _, name_end = token_at(text, skip_blank(text, behind))
-    _, behind = token_at(text, skip_blank(text, name_end)) -- the second ::
-    token = token_at(text, skip_blank(text, behind))
-  end
+  local text = counting.text
+  local _, behind, token
+  repeat
+    _, at = token_at(text, skip_blank(text, at)) -- the name
+    _, behind = token_at(text, skip_blank(text, at)) -- the second ::
+    token, at = token_at(text, skip_blank(text, behind))
+  until token ~= '::'
   if not ENDS_BLOCK[token] then
     put_step(counting, behind)
   end
