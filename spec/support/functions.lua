@@ -156,6 +156,12 @@ function M.prepare(callee, columns, options)
   return kept
 end
 
+--- Why a function runs interpreted; nil when it does not.
+function M.note(callee)
+  local note = C.tidemark_functions_note(callee.pointer)
+  return note ~= nil and ffi.string(note) or nil
+end
+
 --- Runs a function: lists of values by feature; nil and the message when it fails. With `go_on`,
 --- also the messages of rows that failed.
 function M.run(callee, columns, options)
