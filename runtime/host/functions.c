@@ -356,15 +356,14 @@ static uint64_t wall_now_ns(void)
 // Tries blocks for a function that is slow as one loop, and stays with what is faster.
 static void judge(RowFunction *function, uint64_t ns, size_t rows)
 {
-  uint64_t per_thousand = ns * 1000 / rows;
   if (function->decided || rows < LEAST_STRETCH) {
     return;
   }
+  uint64_t per_thousand = ns * 1000 / rows;
   if (!function->in_blocks) {
-    function->slow = per_thousand > SLOW_ROW_NS * 1000 ? function->slow + 1 : 0;
+    function->slow = per_thousand / 1000 > SLOW_ROW_NS ? function->slow + 1 : 0;
     function->compiled_ns = per_thousand;
     function->in_blocks = function->slow == SLOW_STRETCHES;
-    function->decided = false;
     return;
   }
   if (--function->slow == 0) {

@@ -180,6 +180,88 @@ describe('a definition file', function()
   end)
 end)
 
+describe('the sandbox', function()
+  local words, strings
+
+  setup(function()
+    words, strings = sandbox.library()
+  end)
+
+  it('has one answer where compiled code and the interpreter have two', function()
+    local math = words.math
+    local nan = 0 / 0
+    for _, pair in ipairs { { nan, 5 }, { 5, nan }, { nan, nan } } do
+      assert.is_true(math.max(unpack(pair)) ~= math.max(unpack(pair)))
+      assert.is_true(math.min(unpack(pair)) ~= math.min(unpack(pair)))
+    end
+    assert.same({ 3, 1, 7, -7 },
+      { math.max(1, 3, 2), math.min(3, 1, 2), math.max(7), math.min(-7) })
+    assert.equal(1 / 0, 1 / math.ceil(-0.5))
+    assert.same({ 2, -1 }, { math.ceil(1.5), math.ceil(-1.5) })
+    assert.has_error(function() math.max() end)
+    assert.has_error(function() math.max(1, {}) end)
+  end)
+
+  it('takes whole numbers for bits', function()
+    local bit = words.bit
+    assert.same({ 1, -1, 6, 16 },
+      { bit.band(3, 1, 5), bit.tobit(2 ^ 32 - 1), bit.bxor(5, 3), bit.lshift(1, 4) })
+    for _, wrong in ipairs { 1.5, 0 / 0, 1 / 0, 2 ^ 52, 'x', {} } do
+      assert.has_error(function() bit.band(wrong, 1) end)
+      assert.has_error(function() bit.bor(1, 2, wrong) end)
+    end
+  end)
+
+  it('goes through tables in order, read-only ones as well', function()
+    local keys = {}
+    for key, value in words.pairs(sandbox.read_only({ b = 1, a = false, [2] = 'x' }, 'shared')) do
+      keys[#keys + 1] = tostring(key) .. '=' .. tostring(value)
+    end
+    assert.same({ '2=x', 'a=false', 'b=1' }, keys)
+    local items = {}
+    for i, item in words.ipairs(sandbox.read_only({ 'p', 'q' }, 'shared')) do
+      items[i] = item
+    end
+    assert.same({ 'p', 'q' }, items)
+  end)
+
+  it('offers the library of features, read-only', function()
+    for _, name in ipairs(sandbox.library_modules) do
+      assert.is_table(words[name])
+      for word, value in pairs(require('tidemark.library.' .. name)) do
+        assert.equal(value, words[name][word])
+      end
+      assert.has_error(function() words[name].other = 1 end, name .. ' cannot be changed')
+    end
+  end)
+
+  it('charges calls into C by what they look at, and does not let limits be caught', function()
+    local charged = 0
+    sandbox.use_counter(function(steps)
+      charged = charged + steps
+    end, function(message)
+      if message == 'limit' then
+        error('again', 0)
+      end
+    end)
+    finally(function()
+      sandbox.use_counter(function() end, function() end)
+    end)
+    local function cost(callee, ...)
+      charged = 0
+      callee(...)
+      return charged
+    end
+    assert.equal(100, cost(strings.rep, 'x', 6400))
+    assert.equal(10, cost(strings.find, ('x'):rep(640), 'y'))
+    assert.equal(3, cost(words.table.sort, { 3, 1, 2 }))
+    assert.is_true(cost(words.table.concat, { 'a', 'b' }) >= 2)
+    assert.same({ false, 'other' }, { words.pcall(error, 'other', 0) })
+    assert.same({ true, 1, nil, 3 }, { words.pcall(function() return 1, nil, 3 end) })
+    assert.has_error(function() words.pcall(error, 'limit', 0) end, 'again')
+  end)
+end)
+
 describe('the allow-list', function()
   local LIBRARIES = { _G = _G, string = string, table = table, math = math, bit = require 'bit' }
 
