@@ -7,6 +7,7 @@
 
 local digest = require 'tidemark.digest'
 local inputs = require 'tidemark.inputs'
+local instrument = require 'tidemark.instrument'
 local link = require 'tidemark.link'
 local locate = require 'tidemark.locate'
 local msgpack = require 'tidemark.msgpack'
@@ -712,8 +713,19 @@ local function collect_files(loading, files)
   return sources
 end
 
+local function never() end
+
+--- As `load`, for a first look. A text with functions must also compile with its steps counted, as
+--- it is when they run: that takes a variable more.
 local function compile_text(text, name, environment)
-  return load(text, name, 't', environment)
+  local chunk, message = load(text, name, 't', environment)
+  if chunk and text:find('function', 1, true) then
+    local counted, problem = instrument.compile(text, name, environment, never)
+    if not counted then
+      return nil, problem
+    end
+  end
+  return chunk, message
 end
 
 local function new_loading(compile)

@@ -1,6 +1,7 @@
 -- Steps that are counted in the text of definitions: every way round is counted, no line moves, and
 -- the text means what it meant.
 
+local host = require 'spec.support.host'
 local instrument = require 'tidemark.instrument'
 
 --- Runs a text with its steps counted: how many there were, and what it returned.
@@ -94,6 +95,20 @@ describe('counted text', function()
       message)
     assert.same({ 0, true, 0 }, { count('return select("#", ...)') })
     assert.is_nil(instrument.compile('end local x = function()', '@definitions/a.lua', {}, error))
+  end)
+
+  it('is tried when definitions are loaded', function()
+    local names = {}
+    for i = 1, 60 do
+      names[i] = 'v' .. i
+    end
+    local text = 'local ' .. table.concat(names, ', ') .. '\nlocal function f()\n  return '
+      .. table.concat(names, ', ') .. '\nend'
+    assert.is_truthy(load(text))
+    assert.matches('^definitions/a%.lua:4:%d+: function at line 2 has more than 60 upvalues',
+      host.load(text).lines[1])
+    assert.matches('^definitions/a%.lua:1:%d+: tidemark_step is a name',
+      host.load('local tidemark_step = function() end').lines[1])
   end)
 
   it('of every Lua file of ours still compiles, with as many lines', function()
