@@ -15,8 +15,8 @@ size_t builder_bytes(const Builder *builder);  // heap bytes held, for memory li
 void builder_reset(Builder *builder);          // forgets the values, keeps the memory
 
 void builder_add_null(Builder *builder);
-// Copies value `row` of `column`: one that is there, a null, or one that failed (Column.errors). The
-// types must be equal.
+// Copies value `row` of `column`: one that is there, a null, or one that failed (Column.errors).
+// The types must be equal.
 void builder_add(Builder *builder, const Column *column, size_t row);
 // Copies values rows[0..count).
 void builder_gather(Builder *builder, const Column *column, const uint32_t *rows, size_t count);

@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-// Bytes per row and tuple: its number, and in the index its start, time, order and coarse time. What
-// sorting takes for a moment is less than what joins take afterwards.
+// Bytes per row and tuple: its number, and in the index its start, time, order and coarse time.
+// What sorting takes for a moment is less than what joins take afterwards.
 enum { INDEX_BYTES = 4 + 4 + 8 + 4 + 2 };
 
 // Key columns of all tuples, one after the other, then the time column, then values.

@@ -150,9 +150,8 @@ EXPORT(bool tidemark_push(Engine *engine, const char *view, const char *rows, si
       .arrived = times[1],
   };
   bool ok = engine_pin(engine, &catalog, &err);
-  request.view = ok ? catalog_view(catalog, slice_text(view)) : NULL;
-  ok = ok && (request.view || error_set(&err, ERR_NOT_FOUND, "no such view"))
-       && open_functions(catalog, &request, &err)
+  request.view = ok ? catalog_find_view(catalog, slice_text(view), &err) : NULL;
+  ok = request.view && open_functions(catalog, &request, &err)
        && push_encode(&request, &push, &rejections, &arena, &err);
   functions_close(request.functions);
   Writer *writer = ok ? engine_writer(engine, &err) : NULL;

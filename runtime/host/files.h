@@ -29,7 +29,8 @@ typedef struct {
 // cannot be used is an item with a problem. Fails when there is no definitions folder.
 bool files_read(const char *folder, DefinitionFiles *files, Arena *arena, Error *err);
 
-// The files of a stored map of texts (host/host.h: HostDefinitions.sources). The texts are borrowed.
+// The files of a stored map of texts (host/host.h: HostDefinitions.sources). The texts are
+// borrowed.
 bool files_from_texts(Slice texts, DefinitionFiles *files, Arena *arena, Error *err);
 
 // Appends a file; its strings are borrowed.

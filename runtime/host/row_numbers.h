@@ -4,9 +4,10 @@
 //
 // LuaJIT keeps the types of its values in the bits that NaNs leave over, so a NaN of a file may
 // look like a table at any address. And which NaN an operation on two of them gives depends on the
-// order that a compiler chose for them. Therefore functions see one NaN, and make one. Compiled
-// code does with integers of 32 bits what interpreted code does with floats, and is wrong where it
-// takes the remainder of the least of them: functions see them as floats.
+// order that a compiler chose for them. Therefore functions see one NaN, and make one. And compiled
+// code narrows what comes from a column of integers or goes into one to 32 bits, by which it has
+// been seen to get sums and remainders wrong (-2147483648 % 17 gave 0): whole numbers are floats on
+// both ways, and become integers when the run has ended.
 
 #include <stddef.h>
 
