@@ -106,6 +106,45 @@ local function children(prototype)
     index = index - 1
   end
 end
+M.children = children
+
+--- A number in groups of seven bits, the lowest first, and what follows it.
+local function read_number(dump, at)
+  local number, factor = 0, 1
+  while true do
+    local byte = dump:byte(at)
+    number = number + byte % 128 * factor
+    at, factor = at + 1, factor * 128
+    if byte < 128 then
+      return number, at
+    end
+  end
+end
+
+--- Which variables around them a function and those inside it take: for each of them two bytes per
+--- variable, the lower first, its register (and 0x8000) or its place among the variables around the
+--- function outside. Inner functions come before those they are in. Only a dump has that
+--- (lj_bcdump.h in LuaJIT): per prototype its size, four bytes of which the last counts upvalues,
+--- the numbers of constants and instructions, the instructions, and then two bytes per upvalue.
+---@param callee function
+---@return string[]
+function M.captured(callee)
+  local dump, list = string.dump(callee, true), {}
+  local _, at = read_number(dump, 5) -- behind the signature and the version: flags
+  while true do
+    local size, first = read_number(dump, at)
+    if size == 0 then
+      return list
+    end
+    local upvalues = dump:byte(first + 3)
+    local _, behind_objects = read_number(dump, first + 4)
+    local _, behind_numbers = read_number(dump, behind_objects)
+    local count, code = read_number(dump, behind_numbers)
+    local start = code + 4 * count
+    list[#list + 1] = dump:sub(start, start + 2 * upvalues - 1)
+    at = first + size
+  end
+end
 
 -- The row -----------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 -- have one digest; whatever may change a result changes it.
 
 local bit = require 'bit'
+local bytecode = require 'tidemark.bytecode'
 local util = require 'jit.util'
 
 local M = {}
@@ -141,37 +142,10 @@ local function put_table(writing, items)
   end
 end
 
---- A number in groups of seven bits, the lowest first, and what follows it.
-local function read_number(dump, at)
-  local number, factor = 0, 1
-  while true do
-    local byte = dump:byte(at)
-    number = number + byte % 128 * factor
-    at, factor = at + 1, factor * 128
-    if byte < 128 then
-      return number, at
-    end
-  end
-end
-
---- Which variables the functions inside a function share with it. Only a dump has that (lj_bcdump.h
---- in LuaJIT): per prototype its size, four bytes of which the last counts upvalues, the numbers of
---- constants and instructions, the instructions, and then two bytes per upvalue.
+--- Which variables the functions inside a function share with it.
 local function put_captured(writing, callee)
-  local dump = string.dump(callee, true)
-  local _, at = read_number(dump, 5) -- behind the signature and the version: flags
-  while true do
-    local size, first = read_number(dump, at)
-    if size == 0 then
-      return
-    end
-    local upvalues = dump:byte(first + 3)
-    local _, behind_objects = read_number(dump, first + 4)
-    local _, behind_numbers = read_number(dump, behind_objects)
-    local count, code = read_number(dump, behind_numbers)
-    local start = code + 4 * count
-    put(writing, 'u' .. dump:sub(start, start + 2 * upvalues - 1))
-    at = first + size
+  for _, variables in ipairs(bytecode.captured(callee)) do
+    put(writing, 'u' .. variables)
   end
 end
 

@@ -5,6 +5,7 @@ local bytecode = require 'tidemark.bytecode'
 local digest = require 'tidemark.digest'
 local schema = require 'tidemark.schema'
 local shapes = require 'tidemark.shapes'
+local writes = require 'tidemark.writes'
 
 local M = {}
 
@@ -56,15 +57,32 @@ local function check_words(linking, declaration, reach)
   end
 end
 
+local function report_variable(linking, declaration, what, variable)
+  linking.report_line(declaration, variable, variable.name,
+    '%s: sets %s, which outlives the row; what a row gives must not depend on other rows', what,
+    quote(variable.name))
+end
+
 local function check_assigned(linking, declaration, what, reach)
   for _, variable in ipairs(reach.assigned) do
     if variable.global then
       linking.report_line(declaration, variable, variable.name,
         'global %s is not allowed; write local %s', quote(variable.name), variable.name)
     else
-      linking.report_line(declaration, variable, variable.name,
-        '%s: sets %s, which outlives the row; what a row gives must not depend on other rows', what,
-        quote(variable.name))
+      report_variable(linking, declaration, what, variable)
+    end
+  end
+end
+
+--- Writes into tables of the file, or of one that it requires.
+local function check_written(linking, declaration, what, callee)
+  for _, place in ipairs(writes.find(callee, linking.known, linking.words.plain)) do
+    if place.variable then
+      report_variable(linking, declaration, what, place)
+    else
+      linking.report_line(declaration, place, place.name:match('^[%w_]+'),
+        '%s: writes into table %s, which outlives the row; a function may keep nothing between '
+          .. 'rows: make the table inside it', what, quote(place.name))
     end
   end
 end
@@ -95,6 +113,7 @@ function M.examine(linking, declaration, what)
   local reach = bytecode.reach(callee, linking.known)
   check_words(linking, declaration, reach)
   check_assigned(linking, declaration, what, reach)
+  check_written(linking, declaration, what, callee)
   local lines = bytecode.fields(callee)
   if what == 'transform' then
     check_returned(linking, declaration, what, reach, lines)

@@ -194,8 +194,10 @@ passes the row on, or looks fields up by computed names, gets all columns. Files
 their own (CSV, msgpack) need `inputs`. The list is settled by `apply`, and shown by `tidemark
 feature-views describe`; when the source changes its types, the next `plan` shows that.
 
-What a row gives depends on the row alone: a function that sets variables outside of itself is
-refused. `plan` calls a function changed when what it does may have changed, not its layout.
+What a row gives depends on the row alone. A function that sets a variable outside of itself, or
+writes into a table that was made there, is refused when definitions are loaded, and so are the
+functions it calls. `plan` calls a function changed when what it does may have changed, not its
+layout.
 ]])
 write_types()
 out[#out] = nil
