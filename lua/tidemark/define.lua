@@ -15,6 +15,7 @@ local sandbox = require 'tidemark.sandbox'
 local schema = require 'tidemark.schema'
 local shapes = require 'tidemark.shapes'
 local suggest = require 'tidemark.suggest'
+local writes = require 'tidemark.writes'
 
 local M = {}
 
@@ -812,6 +813,21 @@ local function flatten_environments(loading)
   end
 end
 
+--- Keeps functions from adding to tables that outlive their rows, wherever M.load has not seen it.
+local function freeze_tables(loading, found)
+  local callees = {}
+  for _, by_name in pairs(found) do
+    for _, view in pairs(by_name) do
+      for _, callee in pairs(view) do
+        callees[#callees + 1] = callee
+      end
+    end
+  end
+  for _, items in ipairs(writes.tables_around(callees, known_values(loading))) do
+    sandbox.freeze(items)
+  end
+end
+
 ---@class tidemark.FunctionOptions
 ---@field compile? fun(text: string, name: string, environment: table): function?, string? as `load`
 
@@ -844,6 +860,7 @@ function M.functions(files, run, options)
       by_name[declaration.name] = { transform = spec.transform, filter = spec.filter }
     end
   end
+  freeze_tables(loading, found)
   return found, string_library
 end
 

@@ -113,6 +113,33 @@ end
 
 local BYTES_PER_STEP = 64
 
+-- Frozen tables -----------------------------------------------------------------------------------
+
+local KEEPS = 'writes into a table that outlives the row; a function may keep nothing between '
+  .. 'rows: make the table inside it'
+
+-- The metatable of tables that get no more fields. Reading them, their length and their order are
+-- what they were, and cost what they did. Fields that are there can still be set.
+local FROZEN = {
+  __newindex = function()
+    error(KEEPS, 2)
+  end,
+}
+
+local function check_frozen(items, level)
+  if getmetatable(items) == FROZEN then
+    error(KEEPS, level)
+  end
+end
+
+--- Lets a table have no more fields, unless it is one of the sandbox's own.
+---@param items table
+function M.freeze(items)
+  if debug.getmetatable(items) == nil then
+    setmetatable(items, FROZEN)
+  end
+end
+
 -- Strings -----------------------------------------------------------------------------------------
 
 --- Tables and functions without their address, which differs from run to run.
@@ -238,8 +265,21 @@ local function safe_gsub(subject, pattern, replacement, limit)
 end
 
 local function safe_sort(items, less)
+  check_frozen(items, 3)
   charge(type(items) == 'table' and #items or 0)
   return call_nested('table.sort', original.table.sort, items, less)
+end
+
+-- The last call is a tail call, so that what it complains of has the place of the caller.
+
+local function safe_insert(items, ...)
+  check_frozen(items, 3)
+  return original.table.insert(items, ...)
+end
+
+local function safe_remove(items, ...)
+  check_frozen(items, 3)
+  return original.table.remove(items, ...)
 end
 
 local function safe_concat(items, ...)
@@ -407,7 +447,7 @@ local REPLACED = {
     match = safe_match,
     rep = safe_rep,
   },
-  table = { concat = safe_concat, sort = safe_sort },
+  table = { concat = safe_concat, insert = safe_insert, remove = safe_remove, sort = safe_sort },
   math = {
     ceil = safe_ceil,
     max = make_extreme('max', greater),

@@ -5,7 +5,8 @@
 -- around the function are known values, what is read of them is too, and functions that are called
 -- with them are followed with what they are given. Everything else, first of all each table that is
 -- made on the way, is the call's own. So what is reported does happen on some path; not every path
--- to such a table is seen: not through a table that the call made, nor through `...`.
+-- to such a table is seen: not through a table that the call made, nor through `...`. So where
+-- functions run, those tables can get no more fields as well (`tables_around`, sandbox.freeze).
 
 local bit = require 'bit'
 local bytecode = require 'tidemark.bytecode'
@@ -165,6 +166,7 @@ end
 ---@field numbers table<any, integer> of values, prototypes and lists, to tell them apart
 ---@field number_count integer
 ---@field lists table<any, tidemark.Instruction[]>
+---@field walked table<table, boolean> tables all of whose functions were followed
 ---@field layouts table<any, table> by prototype: which variables its inner functions take
 
 ---@class tidemark.Frame
@@ -220,11 +222,12 @@ local function note_write(frame, pc, held)
   end
 end
 
---- Functions of the project that stand in a table, any of which may be called.
+--- Functions of the project that stand in a table, any of which may be called. Tables that hold
+--- nothing but values are known (bytecode.reach).
 local function follow_items(following, items)
   items = following.known.inside(items)
-  if not following.numbers[items] then
-    number_of(following, items)
+  if not following.known.plain[items] and not following.walked[items] then
+    following.walked[items] = true
     for _, item in pairs(items) do
       follow_value(following, item)
     end
@@ -610,10 +613,52 @@ function M.find(callee, known, words)
     numbers = {},
     number_count = 0,
     lists = {},
+    walked = {},
     layouts = {},
   }
   follow_value(following, callee)
   return following.found
+end
+
+-- Tables around functions -------------------------------------------------------------------------
+
+local function add_value(todo, seen, known, value)
+  local kind = type(value)
+  value = kind == 'table' and known.inside(value) or value
+  if is_kept(kind) and not seen[value] and not known.name_of(value)
+    and (kind == 'table' or is_own(value)) then
+    seen[value] = true
+    todo[#todo + 1] = value
+  end
+end
+
+--- All tables that functions can reach by the variables around them.
+---@param callees function[]
+---@param known tidemark.Known
+---@return table[]
+function M.tables_around(callees, known)
+  local todo, seen, tables = {}, {}, {}
+  for _, callee in ipairs(callees) do
+    add_value(todo, seen, known, callee)
+  end
+  local done = 0
+  while done < #todo do
+    done = done + 1
+    local value = todo[done]
+    if type(value) == 'table' then
+      tables[#tables + 1] = value
+      for key, item in pairs(value) do
+        add_value(todo, seen, known, key)
+        add_value(todo, seen, known, item)
+      end
+    else
+      for i = 1, util.funcinfo(value).upvalues do
+        local _, upvalue = debug.getupvalue(value, i)
+        add_value(todo, seen, known, upvalue)
+      end
+    end
+  end
+  return tables
 end
 
 return M
