@@ -5,8 +5,8 @@
 -- around the function are known values, what is read of them is too, and functions that are called
 -- with them are followed with what they are given. Everything else, first of all each table that is
 -- made on the way, is the call's own. So what is reported does happen on some path; not every path
--- to such a table is seen: not through a table that the call made, nor through `...`. So where
--- functions run, those tables can get no more fields as well (`tables_around`, sandbox.freeze).
+-- to such a table is seen: not through a table that the call made. So where functions run, those
+-- tables can get no more fields as well (`tables_around`, sandbox.freeze).
 
 local bit = require 'bit'
 local bytecode = require 'tidemark.bytecode'
@@ -23,6 +23,7 @@ local NONE, DST, BASE, VAR, JUMP = 0, 1, 2, 3, 13
 local MAX_FOLLOWED = 2000 -- functions, each with what it is given
 local MAX_DEPTH = 100 -- of calls
 local MAX_INSTRUCTIONS = 1e6
+local MAX_ARGUMENTS = 10 -- of a call with `...`
 
 -- Instructions ------------------------------------------------------------------------------------
 
@@ -73,6 +74,7 @@ local OP = {
   KNIL = opcode(function() local a, b return a, b end, 1), -- luacheck: ignore
   LOOP = opcode(function() while true do end end, 1), -- luacheck: ignore
   JMP = opcode(function() while true do end end, 2), -- luacheck: ignore
+  VARG = opcode(function(f, ...) f(...) end, 2),
   UCLO = opcode(function(t) return function() return t end end, 2),
   RET = opcode(function(a, b) return a, b end, 3),
   RETM = opcode(function(...) return ... end, 2),
@@ -178,6 +180,7 @@ end
 ---@field states table<integer, table<integer, tidemark.Held>> what registers hold there
 ---@field todo integer[]
 ---@field inner boolean it was made in the call
+---@field more table<integer, tidemark.Held> what `...` is
 ---@field result { held?: tidemark.Held }
 
 local follow, follow_value
@@ -329,7 +332,7 @@ local function apply_call(frame, pc, instruction, state)
   local base, op = instruction.a, instruction.op
   local callee, arguments = state[base], {}
   local fixed = op == OP.CALL or op == OP.CALLT
-  for i = 1, fixed and instruction.c - 1 or instruction.c do
+  for i = 1, fixed and instruction.c - 1 or instruction.c + MAX_ARGUMENTS do
     arguments[i] = state[base + FIRST + i - 1]
   end
   clear_from(state, base)
@@ -394,11 +397,17 @@ local function result_of(frame, instruction, state)
   return nil
 end
 
-local function apply_base(instruction, state)
+local function apply_base(frame, instruction, state)
   local op, base = instruction.op, instruction.a
   if op == OP.KNIL then
     for register = base, instruction.c do
       state[register] = nil
+    end
+  elseif op == OP.VARG then
+    clear_from(state, base)
+    local count = instruction.b == 0 and MAX_ARGUMENTS or instruction.b - 1
+    for i = 1, count do
+      state[base + i - 1] = frame.more[i]
     end
   elseif NEXT[op] then
     local item = items_of(state[base - 2])
@@ -426,7 +435,7 @@ local function apply(frame, pc, state)
   elseif instruction.kind_a == DST then
     state[instruction.a] = result_of(frame, instruction, state)
   elseif instruction.kind_a == BASE and not ENDS[op] then
-    apply_base(instruction, state)
+    apply_base(frame, instruction, state)
   end
 end
 
@@ -503,9 +512,12 @@ end
 
 local function run(frame, arguments)
   find_meets(frame)
-  local state = {}
-  for i = 1, util.funcinfo(frame.prototype).params do
+  local state, params = {}, util.funcinfo(frame.prototype).params
+  for i = 1, params do
     state[i - 1] = arguments[i]
+  end
+  for i = 1, MAX_ARGUMENTS do
+    frame.more[i] = arguments[params + i]
   end
   arrive(frame, 1, state)
   while #frame.todo > 0 and frame.following.left > 0 do
@@ -550,7 +562,8 @@ local function key_of(following, held, arguments)
     parts[#parts + 1] = signature(following, around.held)
   end
   parts[#parts + 1] = ':'
-  for i = 1, util.funcinfo(held.prototype or held.value).params do
+  local info = util.funcinfo(held.prototype or held.value)
+  for i = 1, info.params + (info.isvararg and MAX_ARGUMENTS or 0) do
     parts[#parts + 1] = signature(following, arguments[i])
   end
   return table.concat(parts, ' ')
@@ -589,6 +602,7 @@ function follow(following, callee, arguments)
     states = {},
     todo = {},
     inner = callee.prototype ~= nil,
+    more = {},
     result = result,
   }, arguments)
   following.depth = following.depth - 1

@@ -28,8 +28,8 @@ describe('a table that outlives the row', function()
   local WRITES = {
     ['through a table of the call'] = { 'local C = {}', 'local t = { c = C } t.c[row.k] = row.a '
       .. 'return { x = 1 }' },
-    ['through varargs'] = { 'local C = {} local function put(...) local t, k = ... t[k] = 1 end',
-      'put(C, row.k) return { x = 1 }' },
+    ['through packed arguments'] = { 'local C = {} local function put(...) local all = { ... } '
+      .. 'all[1][all[2]] = 1 end', 'put(C, row.k) return { x = 1 }' },
     ['inside another one'] = { 'local C = { { {} } }', 'local t = { c = C } '
       .. 't.c[1][1][row.k] = row.a return { x = 1 }' },
     ['by table.insert'] = { 'local C = {}', 'local t = { C } table.insert(t[1], row.a) '

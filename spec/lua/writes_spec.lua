@@ -80,6 +80,12 @@ describe('a function that keeps something between rows', function()
       'f(C).n = 1 return { x = 1 }', 'C' },
     ['a helper behind pcall'] = { 'local C = {} local function f(t) t.n = 1 end',
       'pcall(f, C) return { x = 1 }', 'C', '1' },
+    ['a helper that is given it among others'] = { 'local C = {} local function f(...) '
+      .. 'local k, t = ... t[k] = 1 end', 'f(row.k, C) return { x = 1 }', 'C', '1' },
+    ['a helper that hands on all it gets'] = { 'local C = {} local function g(k, t) t[k] = 1 end '
+      .. 'local function f(...) return g(...) end', 'f(row.k, C) return { x = 1 }', 'C', '1' },
+    ['a helper called with what another gives'] = { 'local C = {} local function f() return C end '
+      .. 'local function g(n, t) t.n = n end', 'g(1, f()) return { x = 1 }', 'C', '1' },
     ['a function of a table'] = { 'local C = { n = 0 } function C.f() C.n = C.n + 1 end',
       'C.f() return { x = 1 }', 'C', '1' },
     ['a method'] = { 'local C = { n = 0 } function C:f() self.n = self.n + 1 end',
@@ -146,6 +152,10 @@ describe('a function that keeps nothing', function()
       .. 'local function at(k) t[k] = v end at("x") end put(row.a) return t' },
     ['varargs'] = { 'local function pack(...) local t = { ... } t.n = select("#", ...) return t '
       .. 'end', 'return { x = pack(row.a, 1).n }' },
+    ['varargs that hold a table around'] = { 'local C = {} local function f(...) local a, t = ... '
+      .. 't.x = a.n return t end', 'return f(C, {})' },
+    ['a table behind one around'] = { 'local C = {} local function f(a, b) b.x = 1 return b end',
+      'local function pair() return C, {} end local c, t = pair() return f(pair(), t) or c' },
     ['a closure with a counter'] = { 'local function counter() local n, own = 0, {} '
       .. 'return function() n = n + 1 own[n] = n return n end end',
       'local c = counter() c() return { x = c() }' },
