@@ -21,7 +21,7 @@ local NONE, DST, BASE, VAR, JUMP = 0, 1, 2, 3, 13
 
 -- Bounds of the work for one function of a view. What lies beyond them is not looked at.
 local MAX_FOLLOWED = 2000 -- functions, each with what it is given
-local MAX_DEPTH = 100 -- of calls
+local MAX_DEPTH = 100 -- of calls; what those below give is not known
 local MAX_INSTRUCTIONS = 1e6
 local MAX_ARGUMENTS = 10 -- of a call with `...`
 
@@ -164,6 +164,7 @@ end
 ---@field results table<string, { held?: tidemark.Held }> what was followed, with what it gave
 ---@field count integer of them
 ---@field depth integer of the calls that are being followed
+---@field later { [1]: tidemark.Held, [2]: table }[] calls too deep to be followed at once
 ---@field left integer instructions
 ---@field numbers table<any, integer> of values, prototypes and lists, to tell them apart
 ---@field number_count integer
@@ -582,8 +583,11 @@ function follow(following, callee, arguments)
   end
   local key = key_of(following, callee, arguments)
   local result = following.results[key]
-  if result or following.count == MAX_FOLLOWED or following.depth == MAX_DEPTH then
+  if result or following.count == MAX_FOLLOWED then
     return result and result.held
+  elseif following.depth == MAX_DEPTH then
+    table.insert(following.later, { callee, arguments })
+    return nil
   end
   result = {}
   following.results[key] = result
@@ -623,6 +627,7 @@ function M.find(callee, known, words)
     results = {},
     count = 0,
     depth = 0,
+    later = {},
     left = MAX_INSTRUCTIONS,
     numbers = {},
     number_count = 0,
@@ -631,6 +636,10 @@ function M.find(callee, known, words)
     layouts = {},
   }
   follow_value(following, callee)
+  while #following.later > 0 do
+    local call = table.remove(following.later)
+    follow(following, call[1], call[2])
+  end
   return following.found
 end
 

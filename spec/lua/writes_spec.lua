@@ -133,6 +133,15 @@ describe('a function that keeps something between rows', function()
         .. 'return { x = 1 } end }').lines)
   end)
 
+  it('is found behind many calls', function()
+    local parts = { 'local C, F = {}, {} F[0] = function(t) t.n = 1 return 1 end' }
+    for i = 1, 250 do
+      parts[#parts + 1] = ('F[%d] = function(t) local x = F[%d](t) return x end'):format(i, i - 1)
+    end
+    assert.same({ '1 writes into table "C"' .. TABLE },
+      lines_of(table.concat(parts, ' '), 'return { x = F[250](C) }'))
+  end)
+
   it('is found once', function()
     assert.same({ '4 writes into table "C"' .. TABLE },
       lines_of('local C = {}', 'for i = 1, 3 do C[i] = i end return { x = 1 }'))
