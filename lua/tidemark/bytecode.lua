@@ -58,6 +58,25 @@ local function instructions(prototype)
   end
 end
 
+--- All instructions of a function or prototype, from the one behind its header on.
+---@param prototype function|userdata
+---@return tidemark.Instruction[]
+function M.instructions(prototype)
+  local list = {}
+  for pc, instruction in instructions(prototype) do
+    list[pc] = instruction
+  end
+  return list
+end
+
+--- The opcode at `pc` of an example.
+---@param example function
+---@param pc integer
+---@return integer
+function M.opcode(example, pc)
+  return instruction_at(example, pc).op
+end
+
 --- The opcodes of an example.
 local function opcodes_of(example)
   local found = {}

@@ -11,6 +11,7 @@ local instrument = require 'tidemark.instrument'
 local link = require 'tidemark.link'
 local locate = require 'tidemark.locate'
 local msgpack = require 'tidemark.msgpack'
+local problems = require 'tidemark.problems'
 local sandbox = require 'tidemark.sandbox'
 local schema = require 'tidemark.schema'
 local shapes = require 'tidemark.shapes'
@@ -22,14 +23,6 @@ local M = {}
 local MAX_PROBLEMS = 1000 -- the rest is counted
 local MAX_HINTS = 100 -- suggestions are costly
 local MAX_DECLARATIONS = 20000
-
----@class tidemark.Problem
----@field file string
----@field line integer
----@field column integer
----@field where string "definitions/driver.lua:12:3"
----@field message string
----@field excerpt string the line, and a caret under the word
 
 ---@class tidemark.Loading
 ---@field files table<string, tidemark.SourceFile>
@@ -58,19 +51,7 @@ local function add_problem(loading, place, message)
   if loading.problem_count > MAX_PROBLEMS then
     return
   end
-  local file = loading.files[place.path]
-  local where, excerpt, column = place.path, '', 0
-  if file and place.line then
-    where, excerpt, column = locate.print(file, place)
-  end
-  loading.problems[#loading.problems + 1] = {
-    file = place.path,
-    line = place.line or 0,
-    column = column,
-    where = where,
-    message = message,
-    excerpt = excerpt,
-  }
+  problems.add(loading.problems, loading.files, place, message)
 end
 
 --- Keeps a problem for later: while a file runs, what its limits allow is all there is.
@@ -128,31 +109,9 @@ local function report_in(loading, declaration, path, want, message)
   add_problem(loading, place, title(declaration) .. ': ' .. message)
 end
 
-local function before(a, b)
-  if a.file ~= b.file then
-    return a.file < b.file
-  elseif a.line ~= b.line then
-    return a.line < b.line
-  elseif a.column ~= b.column then
-    return a.column < b.column
-  end
-  return a.message < b.message
-end
-
---- Problems in order, each once, in the form that C passes on.
+--- Problems as C passes them on, and how many more there are.
 local function finish_problems(loading)
-  table.sort(loading.problems, before)
-  local list, last = msgpack.array {}, nil
-  for _, problem in ipairs(loading.problems) do
-    if not last or last.where ~= problem.where or last.message ~= problem.message then
-      list[#list + 1] = {
-        where = problem.where,
-        message = problem.message,
-        excerpt = problem.excerpt,
-      }
-    end
-    last = problem
-  end
+  local list = problems.finish(loading.problems)
   if loading.problem_count > MAX_PROBLEMS then
     list[#list + 1] = {
       where = 'definitions',
@@ -785,8 +744,8 @@ function M.load(files, run, hash)
   end
   check_declarations(loading)
   local catalog, tests = link_declarations(loading, hash)
-  local problems = finish_problems(loading)
-  local good = #problems == 0
+  local found = finish_problems(loading)
+  local good = #found == 0
   local wanted = good and inputs.wanted(catalog) or {}
   if #wanted == 0 then
     inputs.strip(catalog)
@@ -794,8 +753,8 @@ function M.load(files, run, hash)
   return {
     catalog = good and msgpack.encode(catalog) or '',
     sources = msgpack.encode(msgpack.map(sources)),
-    problems = msgpack.encode(problems),
-    count = #problems,
+    problems = msgpack.encode(found),
+    count = #found,
     tests = msgpack.encode(tests),
     wanted = #wanted > 0 and msgpack.encode(wanted) or '',
   }

@@ -7,6 +7,7 @@
 
 local locate = require 'tidemark.locate'
 local msgpack = require 'tidemark.msgpack'
+local problems = require 'tidemark.problems'
 local schema = require 'tidemark.schema'
 local suggest = require 'tidemark.suggest'
 
@@ -109,22 +110,6 @@ end
 ---@field files table<string, tidemark.SourceFile>
 ---@field problems table[]
 
-local function add_problem(resolving, place, message)
-  local file = resolving.files[place.path]
-  local where, excerpt, column = place.path, '', 0
-  if file and place.line then
-    where, excerpt, column = locate.print(file, place)
-  end
-  resolving.problems[#resolving.problems + 1] = {
-    path = place.path,
-    line = place.line or 0,
-    column = column,
-    where = where,
-    message = message,
-    excerpt = excerpt,
-  }
-end
-
 --- A problem of a view, at one of its fields.
 local function report(resolving, view, path, message, ...)
   local file, line = view.at:match('^(.*):(%d+)$')
@@ -132,8 +117,8 @@ local function report(resolving, view, path, message, ...)
   local place = resolving.files[file]
     and locate.find(resolving.files[file], declaration, path, 'value')
     or { path = file, line = tonumber(line) }
-  add_problem(resolving, place, ('feature_view %s: %s'):format(quote(view.name),
-    message:format(...)))
+  problems.add(resolving.problems, resolving.files, place,
+    ('feature_view %s: %s'):format(quote(view.name), message:format(...)))
 end
 
 --- A problem of an input, where the function reads it.
@@ -144,7 +129,8 @@ local function report_input(resolving, view, input, what, message, ...)
     report(resolving, view, { what }, message, ...)
     return
   end
-  add_problem(resolving, locate.find_field(file, tonumber(line), input.name),
+  local place = locate.find_field(file, tonumber(line), input.name)
+  problems.add(resolving.problems, resolving.files, place,
     ('feature_view %s: %s: %s'):format(quote(view.name), what, message:format(...)))
 end
 
@@ -230,34 +216,6 @@ local function is_open(entry)
   return false
 end
 
-local function before(a, b)
-  if a.path ~= b.path then
-    return a.path < b.path
-  elseif a.line ~= b.line then
-    return a.line < b.line
-  elseif a.column ~= b.column then
-    return a.column < b.column
-  end
-  return a.message < b.message
-end
-
---- Problems in order, each once, in the form that C passes on.
-local function finish_problems(resolving)
-  table.sort(resolving.problems, before)
-  local list, last = msgpack.array {}, nil
-  for _, problem in ipairs(resolving.problems) do
-    if not last or last.where ~= problem.where or last.message ~= problem.message then
-      list[#list + 1] = {
-        where = problem.where,
-        message = problem.message,
-        excerpt = problem.excerpt,
-      }
-    end
-    last = problem
-  end
-  return list
-end
-
 --- Gives every input its type.
 ---@param catalog table as link.lua made it; changed in place
 ---@param texts table<string, string> the definition files
@@ -277,7 +235,7 @@ function M.resolve(catalog, texts, schemas)
     end
   end
   M.strip(catalog)
-  return finish_problems(resolving)
+  return problems.finish(resolving.problems)
 end
 
 --- The same over msgpack, for C.
@@ -291,11 +249,11 @@ function M.encoded(declared, sources, schemas)
     return value or error('the definitions are damaged: ' .. message, 0)
   end
   local catalog = decode(declared)
-  local problems = M.resolve(catalog, decode(sources), decode(schemas))
+  local found = M.resolve(catalog, decode(sources), decode(schemas))
   return {
-    catalog = #problems == 0 and msgpack.encode(catalog) or '',
-    problems = msgpack.encode(problems),
-    count = #problems,
+    catalog = #found == 0 and msgpack.encode(catalog) or '',
+    problems = msgpack.encode(found),
+    count = #found,
   }
 end
 

@@ -2,39 +2,15 @@
 -- features, so that nobody has to look for others row by row; and what keeps it from being
 -- compiled.
 
-local bit = require 'bit'
+local bytecode = require 'tidemark.bytecode'
 local util = require 'jit.util'
 
 local M = {}
 
-local band, rshift = bit.band, bit.rshift
-
 -- Kinds of operands, as LuaJIT numbers them (lj_bc.h, BCMode).
-local NONE, DST, BASE, VAR, RBASE, JUMP = 0, 1, 2, 3, 4, 13
+local DST, BASE, VAR, RBASE, JUMP = 1, 2, 3, 4, 13
 
-local function instructions(callee)
-  local list = {}
-  local word, mode = util.funcbc(callee, 1)
-  while word do
-    local kind_b = band(rshift(mode, 3), 15)
-    list[#list + 1] = {
-      op = band(word, 0xff),
-      a = band(rshift(word, 8), 0xff),
-      b = rshift(word, 24),
-      c = kind_b == NONE and rshift(word, 16) or band(rshift(word, 16), 0xff),
-      kind_a = band(mode, 7),
-      kind_b = kind_b,
-      kind_c = band(rshift(mode, 7), 15),
-    }
-    word, mode = util.funcbc(callee, #list + 1)
-  end
-  return list
-end
-
---- The opcode at `pc` of an example.
-local function opcode(example, pc)
-  return instructions(example)[pc].op
-end
+local instructions, opcode = bytecode.instructions, bytecode.opcode
 
 local OP = {
   TNEW = opcode(function() return {} end, 1),

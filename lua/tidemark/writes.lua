@@ -8,16 +8,13 @@
 -- to such a table is seen: not through a table that the call made. So where functions run, those
 -- tables can get no more fields as well (`tables_around`, sandbox.freeze).
 
-local bit = require 'bit'
 local bytecode = require 'tidemark.bytecode'
 local util = require 'jit.util'
 
 local M = {}
 
-local band, rshift = bit.band, bit.rshift
-
 -- Kinds of operands, as LuaJIT numbers them (lj_bc.h, BCMode).
-local NONE, DST, BASE, VAR, JUMP = 0, 1, 2, 3, 13
+local DST, BASE, VAR, JUMP = 1, 2, 3, 13
 
 -- Bounds of the work for one function of a view. What lies beyond them is not looked at.
 local MAX_FOLLOWED = 2000 -- functions, each with what it is given
@@ -27,29 +24,7 @@ local MAX_ARGUMENTS = 10 -- of a call with `...`
 
 -- Instructions ------------------------------------------------------------------------------------
 
---- The instructions of a function or prototype; the first one is the list's first.
-local function instructions_of(prototype)
-  local list = {}
-  local word, mode = util.funcbc(prototype, 1)
-  while word do
-    local kind_b = band(rshift(mode, 3), 15)
-    list[#list + 1] = {
-      op = band(word, 0xff),
-      a = band(rshift(word, 8), 0xff),
-      b = rshift(word, 24),
-      c = kind_b == NONE and rshift(word, 16) or band(rshift(word, 16), 0xff),
-      kind_a = band(mode, 7),
-      kind_c = band(rshift(mode, 7), 15),
-    }
-    word, mode = util.funcbc(prototype, #list + 1)
-  end
-  return list
-end
-
---- The opcode at `pc` of an example.
-local function opcode(example, pc)
-  return instructions_of(example)[pc].op
-end
+local instructions_of, opcode = bytecode.instructions, bytecode.opcode
 
 local outer -- luacheck: ignore
 local OP = {

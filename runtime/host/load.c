@@ -278,25 +278,6 @@ bool host_load(const char *folder, HostDefinitions *out, Arena *arena, Error *er
 
 bool host_load_sources(Slice sources, HostDefinitions *out, Arena *arena, Error *err)
 {
-  enum { DEPTH = 2 };
-  MpReader reader = {(const uint8_t *)sources.data, (const uint8_t *)sources.data + sources.size};
-  MpReader check = reader;
   DefinitionFiles files = {0};
-  MpToken map;
-  if (mp_skip(&check, (MpLimits){DEPTH, 2 * FILES_MAX_COUNT + 1}) != MP_OK
-      || (map = mp_take(&reader)).kind != MP_MAP) {
-    return error_set(err, ERR_DATA, "the stored definitions are damaged: not a map of texts");
-  }
-  for (uint32_t i = 0; i < map.count; i++) {
-    MpToken path = mp_take(&reader);
-    MpToken text = mp_take(&reader);
-    if (path.kind != MP_STR || text.kind != MP_STR) {
-      return error_set(err, ERR_DATA, "the stored definitions are damaged: not a map of texts");
-    }
-    DefinitionFile file = {.path = arena_text(arena, path.bytes), .text = text.bytes};
-    file.problem = files_text_problem(file.text);
-    files_add(&files, file, arena);
-  }
-  files_sort(&files);
-  return load_files(&files, out, arena, err);
+  return files_from_texts(sources, &files, arena, err) && load_files(&files, out, arena, err);
 }
