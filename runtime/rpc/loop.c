@@ -132,7 +132,9 @@ static void on_deadline(uv_timer_t *timer)
 static void drain(ServerLoop *loop)
 {
   uv_timer_start(&loop->deadline, on_deadline, LOOP_DRAIN_MS, 0);
-  uv_run(&loop->uv, UV_RUN_NOWAIT);  // what connections have sent already
+  do {  // what connections have sent already; those whose turn has still to come do not read
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+  } while (loop->first_waiting && !loop->late);
   for (Conn *conn = loop->conns, *next; conn; conn = next) {
     next = conn_next(conn);
     conn_finish(conn);
