@@ -306,35 +306,31 @@ static void memcached_get(Buf *out, const Request *request)
   put_str(out, "\r\n");
 }
 
-static void memcached_values(Buf *out, const Request *request)
+// The rows of a request, each as `WORD KEY FLAGS... SIZE` and its bytes.
+static void memcached_rows(Buf *out, const Request *request, const char *word, const char *flags)
 {
   Buf row = {0};
   for (uint32_t i = 0; i < request->count; i++) {
     buf_reset(&row);
     put_packed_row(&row, request->shape, request->entities[i]);
-    put_str(out, "VALUE ");
+    put_str(out, word);
     put_digits(out, request->entities[i]);
-    buf_print(out, " 0 %zu\r\n", row.size);
+    buf_print(out, "%s %zu\r\n", flags, row.size);
     buf_put(out, row.data, row.size);
     put_str(out, "\r\n");
   }
-  put_str(out, "END\r\n");
   buf_deinit(&row);
+}
+
+static void memcached_values(Buf *out, const Request *request)
+{
+  memcached_rows(out, request, "VALUE ", " 0");
+  put_str(out, "END\r\n");
 }
 
 static void memcached_set(Buf *out, const Request *request)
 {
-  Buf row = {0};
-  for (uint32_t i = 0; i < request->count; i++) {
-    buf_reset(&row);
-    put_packed_row(&row, request->shape, request->entities[i]);
-    put_str(out, "set ");
-    put_digits(out, request->entities[i]);
-    buf_print(out, " 0 0 %zu\r\n", row.size);
-    buf_put(out, row.data, row.size);
-    put_str(out, "\r\n");
-  }
-  buf_deinit(&row);
+  memcached_rows(out, request, "set ", " 0 0");
 }
 
 static void memcached_stored(Buf *out, const Request *request)

@@ -32,6 +32,13 @@ static inline bool slice_is(Slice a, const char *text)
   return slice_equal(a, slice_text(text));
 }
 
+// How many bytes of somebody's text a message repeats, for "%.*s".
+static inline int slice_quoted(Slice text)
+{
+  enum { QUOTED = 64 };
+  return text.size < QUOTED ? (int)text.size : QUOTED;
+}
+
 // Byte order, shorter first when one is the prefix of the other: LMDB's key order.
 static inline int slice_compare(Slice a, Slice b)
 {

@@ -99,16 +99,17 @@ static void type_keys(Search *search, const Asked *reference, MpReader view)
   }
 }
 
-static void type_request(Search *search, MpReader described)
+// Columns that a description lists under `list`: their values are read by their types from now on.
+static void type_columns(MpReader described, const char *list, Entities *entities)
 {
   MpReader columns;
-  uint32_t count = result_list(described, "request", &columns);
+  uint32_t count = result_list(described, list, &columns);
   for (uint32_t i = 0; i < count; i++) {
     MpReader column = result_reader(result_take(&columns));
     Type type;
     Error ignored = {0};
     if (type_parse(result_text(column, "type"), &type, &ignored)) {
-      entities_set_type(search->given, result_text(column, "name"), type);
+      entities_set_type(entities, result_text(column, "name"), type);
     }
   }
 }
@@ -147,24 +148,9 @@ static bool add_reference(Search *search, Asked reference, Error *err)
     return false;
   }
   type_keys(search, &reference, view);
-  type_request(search, view);
+  type_columns(view, "request", search->given);
   note_features(search, &reference, view);
   return true;
-}
-
-// A service says itself which columns it needs.
-static void type_needed(Search *search, MpReader service)
-{
-  MpReader keys;
-  uint32_t count = result_list(service, "keys", &keys);
-  for (uint32_t i = 0; i < count; i++) {
-    MpReader key = result_reader(result_take(&keys));
-    Type type;
-    Error ignored = {0};
-    if (type_parse(result_text(key, "type"), &type, &ignored)) {
-      entities_set_type(search->entities, result_text(key, "name"), type);
-    }
-  }
 }
 
 static bool add_service(Search *search, const char *name, Error *err)
@@ -173,7 +159,7 @@ static bool add_service(Search *search, const char *name, Error *err)
   if (!describe(search, "feature_service", slice_text(name), &search->service, &service, err)) {
     return false;
   }
-  type_needed(search, service);
+  type_columns(service, "keys", search->entities);  // a service says itself which it needs
   MpReader features;
   uint32_t count = result_list(service, "features", &features);
   for (uint32_t i = 0; i < count; i++) {

@@ -65,6 +65,19 @@ static inline MpToken mp_take(MpReader *reader)
   return token;
 }
 
+// Steps over one whole object of checked bytes.
+static inline void mp_step(MpReader *reader)
+{
+  MpStatus status = mp_skip(reader, (MpLimits){.depth = UINT32_MAX, .elements = UINT64_MAX});
+  __builtin_expect(status != MP_OK, 0) ? __builtin_trap() : (void)0;
+}
+
+// Whether a token can be a name: clients whose language has one kind of string send str or bin.
+static inline bool mp_is_text(const MpToken *token)
+{
+  return token->kind == MP_STR || token->kind == MP_BIN;
+}
+
 // Looks a key up in a map of checked bytes; `map` stands on the map's header. Keys may be str or
 // bin. The last of duplicate keys wins. False when it is not there or this is not a map.
 bool mp_map_get(MpReader map, const char *key, MpReader *value);

@@ -1,6 +1,5 @@
 #include "engine/push.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -10,9 +9,7 @@
 #include "engine/push_value.h"
 #include "store/log.h"
 
-enum { QUOTED = 64, NOWHERE = -1, TIME_NAMES = 6 };
-
-static const MpLimits CHECKED = {.depth = UINT32_MAX, .elements = UINT64_MAX};
+enum { NOWHERE = -1, TIME_NAMES = 6 };
 
 // What a field of a pushed row is. Keys come first, then features, then inputs of functions, then
 // these.
@@ -51,23 +48,6 @@ typedef struct {
   Buf row;
   Error err;  // why a row is rejected
 } Encoder;
-
-static void skip_value(MpReader *reader)
-{
-  MpStatus status = mp_skip(reader, CHECKED);
-  assert(status == MP_OK);
-  (void)status;
-}
-
-static bool is_text(const MpToken *token)
-{
-  return token->kind == MP_STR || token->kind == MP_BIN;
-}
-
-static int quoted(Slice text)
-{
-  return text.size < QUOTED ? (int)text.size : QUOTED;
-}
 
 // Rejecting ---------------------------------------------------------------------------------------
 
@@ -254,7 +234,8 @@ static bool unknown_field(const Encoder *it, Slice name, Error *err)
     return error_set(err, ERR_INVALID,
                      "feature \"%.*s\" of feature_view \"%s\" is made by its transform (%s): push "
                      "the columns that this takes",
-                     quoted(name), name.data, it->view->declared.name, it->view->transform.at);
+                     slice_quoted(name), name.data, it->view->declared.name,
+                     it->view->transform.at);
   }
   const char **known = arena_alloc(it->arena, (it->known_count + 1) * sizeof(*known));
   for (size_t i = 0; i < it->known_count; i++) {
@@ -262,7 +243,7 @@ static bool unknown_field(const Encoder *it, Slice name, Error *err)
   }
   const char *near = catalog_suggest(name, known, it->known_count);
   return error_set(err, ERR_INVALID, "feature_view \"%s\" has no field \"%.*s\"%s%s%s",
-                   it->view->declared.name, quoted(name), name.data,
+                   it->view->declared.name, slice_quoted(name), name.data,
                    near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
@@ -489,7 +470,7 @@ static const Known *find_hinted(Encoder *it, uint32_t n, Slice name)
 static bool find_values(Encoder *it, uint32_t row, MpReader *reader)
 {
   MpReader map = *reader;
-  skip_value(reader);
+  mp_step(reader);
   MpToken token = mp_take(&map);
   if (token.kind != MP_MAP) {
     return reject(it, row, "", "a row has to be a map of its fields");
@@ -497,17 +478,17 @@ static bool find_values(Encoder *it, uint32_t row, MpReader *reader)
   memset(it->values, 0, it->value_count * sizeof(*it->values));
   for (uint32_t i = 0; i < token.count; i++) {
     MpToken name = mp_take(&map);
-    if (!is_text(&name)) {
+    if (!mp_is_text(&name)) {
       return reject(it, row, "", "a field's name has to be a string");
     }
     const Known *known = find_hinted(it, i, name.bytes);
     if (!known) {
       unknown_field(it, name.bytes, &it->err);
-      Slice shown = slice_of(name.bytes.data, (size_t)quoted(name.bytes));
+      Slice shown = slice_of(name.bytes.data, (size_t)slice_quoted(name.bytes));
       return reject_for(it, row, arena_text(it->arena, shown));
     }
     it->values[known->place] = map;
-    skip_value(&map);
+    mp_step(&map);
   }
   return true;
 }
@@ -529,22 +510,22 @@ static bool encode_columns(Encoder *it, MpReader reader, uint32_t columns, Error
   uint32_t rows = 0;
   for (uint32_t i = 0; i < columns; i++) {
     MpToken name = mp_take(&reader);
-    const Known *known = is_text(&name) ? find_known(it, name.bytes) : NULL;
+    const Known *known = mp_is_text(&name) ? find_known(it, name.bytes) : NULL;
     if (!known) {
-      return is_text(&name) ? unknown_field(it, name.bytes, err)
-                            : error_set(err, ERR_INVALID, "a column's name has to be a string");
+      return mp_is_text(&name) ? unknown_field(it, name.bytes, err)
+                               : error_set(err, ERR_INVALID, "a column's name has to be a string");
     }
     MpReader column = reader;
-    skip_value(&reader);
+    mp_step(&reader);
     MpToken list = mp_take(&column);
     if (list.kind != MP_ARRAY) {
-      return error_set(err, ERR_INVALID, "column \"%.*s\" has to be a list", quoted(name.bytes),
-                       name.bytes.data);
+      return error_set(err, ERR_INVALID, "column \"%.*s\" has to be a list",
+                       slice_quoted(name.bytes), name.bytes.data);
     }
     if (i && list.count != rows) {
       return error_set(err, ERR_INVALID,
                        "column \"%.*s\" has %" PRIu32 " rows, others have %" PRIu32,
-                       quoted(name.bytes), name.bytes.data, list.count, rows);
+                       slice_quoted(name.bytes), name.bytes.data, list.count, rows);
     }
     rows = list.count;
     cursors[known->place] = column;
@@ -553,7 +534,7 @@ static bool encode_columns(Encoder *it, MpReader reader, uint32_t columns, Error
     memcpy(it->values, cursors, it->value_count * sizeof(*cursors));
     for (size_t i = 0; i < it->value_count; i++) {
       if (cursors[i].at) {
-        skip_value(&cursors[i]);
+        mp_step(&cursors[i]);
       }
     }
     encode_row(it, row);
@@ -565,7 +546,7 @@ size_t push_count(MpReader rows)
 {
   MpToken token = mp_take(&rows);
   if (token.kind == MP_MAP && token.count) {
-    skip_value(&rows);
+    mp_step(&rows);
     token = mp_take(&rows);
   }
   return token.kind == MP_ARRAY ? token.count : 0;

@@ -1,34 +1,12 @@
 #include "rpc/given.h"
 
-#include <assert.h>
 #include <inttypes.h>
-
-enum { QUOTED = 64 };
-
-static const MpLimits CHECKED = {.depth = UINT32_MAX, .elements = UINT64_MAX};
-
-static void skip_value(MpReader *reader)
-{
-  MpStatus status = mp_skip(reader, CHECKED);
-  assert(status == MP_OK);
-  (void)status;
-}
-
-static bool is_text(const MpToken *token)
-{
-  return token->kind == MP_STR || token->kind == MP_BIN;
-}
-
-static int quoted(Slice text)
-{
-  return text.size < QUOTED ? (int)text.size : QUOTED;
-}
 
 // Names -------------------------------------------------------------------------------------------
 
 static size_t find_name(const Given *given, const MpToken *name)
 {
-  size_t place = is_text(name) ? 0 : given->name_count;
+  size_t place = mp_is_text(name) ? 0 : given->name_count;
   while (place < given->name_count && !slice_is(name->bytes, given->names[place].name)) {
     place++;
   }
@@ -37,7 +15,7 @@ static size_t find_name(const Given *given, const MpToken *name)
 
 static bool unknown_name(const Given *given, const MpToken *name, Arena *arena, Error *err)
 {
-  Slice text = is_text(name) ? name->bytes : slice_text("");
+  Slice text = mp_is_text(name) ? name->bytes : slice_text("");
   for (size_t i = 0; i < given->other_count; i++) {
     if (slice_is(text, given->others[i].name)) {
       error_set(err, ERR_INVALID, "\"%s\" belongs into %s", given->others[i].name,
@@ -57,12 +35,12 @@ static bool unknown_name(const Given *given, const MpToken *name, Arena *arena, 
   if (!near && !given->name_count) {
     buf_print(&all, "none");
   }
-  error_set(err, ERR_INVALID, "unknown %s \"%.*s\"%s%.*s%s", given->column, quoted(text), text.data,
-            near ? ", did you mean \"" : ": these features need ",
+  error_set(err, ERR_INVALID, "unknown %s \"%.*s\"%s%.*s%s", given->column, slice_quoted(text),
+            text.data, near ? ", did you mean \"" : ": these features need ",
             (int)(near ? strlen(near) : all.size), near ? near : (const char *)all.data,
             near ? "\"?" : "");
   buf_deinit(&all);
-  return error_at(err, "%s.%.*s", given->parameter, quoted(text), text.data);
+  return error_at(err, "%s.%.*s", given->parameter, slice_quoted(text), text.data);
 }
 
 // All that are missing, the place being the first one's.
@@ -108,7 +86,7 @@ static bool take_value(Given *given, size_t place, size_t row, MpReader *reader,
 {
   if (!given->scalar) {
     given->values[place][row] = *reader;
-    skip_value(reader);
+    mp_step(reader);
     return true;
   }
   MpToken *token = &given->tokens[place][row];
@@ -175,7 +153,7 @@ static bool take_columns(Given *given, MpReader reader, uint32_t count, bool *th
     if (!take_column(given, place, reader, arena, err)) {
       return false;
     }
-    skip_value(&reader);
+    mp_step(&reader);
     there[place] = true;
   }
   return missing_names(given, there, given->parameter, err);

@@ -8,7 +8,7 @@
 #include "store/marks.h"
 #include "store/registry.h"
 
-enum { PROTOCOL = 1, QUOTED = 64 };
+enum { PROTOCOL = 1 };
 
 typedef enum { KIND_ENTITY, KIND_SOURCE, KIND_VIEW, KIND_ON_DEMAND, KIND_SERVICE, KIND_COUNT } Kind;
 
@@ -469,7 +469,7 @@ static bool other_kind(const Catalog *catalog, const DescribeParams *wanted, Err
   if (found.count == 0) {
     return false;
   }
-  int size = wanted->name.size < QUOTED ? (int)wanted->name.size : QUOTED;
+  int size = slice_quoted(wanted->name);
   const char *wanted_kind = KINDS[kind_of(wanted->kind)].one;
   error_set(err, ERR_NOT_FOUND, "unknown %s \"%.*s\": it is the name of %s %s", wanted_kind, size,
             wanted->name.data, strchr("aeiou", *KINDS[found.kind].one) ? "an" : "a",
@@ -500,7 +500,7 @@ static bool not_found(const Catalog *catalog, const DescribeParams *wanted, Aren
       known[count++] = kind_item(catalog, kind, i)->name;
     }
   }
-  int size = wanted->name.size < QUOTED ? (int)wanted->name.size : QUOTED;
+  int size = slice_quoted(wanted->name);
   const char *near = catalog_suggest(wanted->name, known, count);
   error_set(err, ERR_NOT_FOUND, "unknown %s \"%.*s\"%s%s%s", what, size, wanted->name.data,
             near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
@@ -509,7 +509,7 @@ static bool not_found(const Catalog *catalog, const DescribeParams *wanted, Aren
 
 static bool ambiguous(const DescribeParams *wanted, Error *err)
 {
-  int size = wanted->name.size < QUOTED ? (int)wanted->name.size : QUOTED;
+  int size = slice_quoted(wanted->name);
   error_set(err, ERR_INVALID,
             "\"%.*s\" is the name of several things: say which with kind, one of entity, source, "
             "feature_view, on_demand_feature_view, feature_service",

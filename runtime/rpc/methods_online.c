@@ -14,11 +14,6 @@ static MpReader reader_of(Slice msgpack)
   return (MpReader){start, start + msgpack.size};
 }
 
-static bool is_text(const MpToken *token)
-{
-  return token->kind == MP_STR || token->kind == MP_BIN;
-}
-
 // The request, resolved ------------------------------------------------------------------------
 
 typedef struct {
@@ -57,11 +52,11 @@ static bool take_role(Slice role, MpReader *reader, RoleList *roles, Arena *aren
   const char *name = arena_text(arena, role);
   for (uint32_t i = 0; i < keys.count; i++) {
     MpToken key = mp_take(reader);
-    if (!is_text(&key)) {
+    if (!mp_is_text(&key)) {
       return wrong_roles(err);
     }
     MpToken column = mp_take(reader);
-    if (!is_text(&column)) {
+    if (!mp_is_text(&column)) {
       return wrong_roles(err);
     }
     add_role(roles, (RoleKey){name, arena_text(arena, key.bytes), arena_text(arena, column.bytes)},
@@ -77,7 +72,7 @@ static bool take_roles(Slice raw, RoleList *roles, Arena *arena, Error *err)
   MpToken map = mp_take(&reader);
   for (uint32_t i = 0; i < map.count; i++) {
     MpToken role = mp_take(&reader);
-    if (!is_text(&role) || !take_role(role.bytes, &reader, roles, arena, err)) {
+    if (!mp_is_text(&role) || !take_role(role.bytes, &reader, roles, arena, err)) {
       return wrong_roles(err);
     }
   }

@@ -157,11 +157,6 @@ void pack_error(Buf *out, const Error *err)
   pack_map_end(&details);
 }
 
-static bool is_text(const MpToken *token)
-{
-  return token->kind == MP_STR || token->kind == MP_BIN;
-}
-
 // Codes of a newer server are errors of an unknown kind here.
 static ErrorCode known_code(const MpToken *token)
 {
@@ -185,7 +180,7 @@ static void read_where(MpReader details, Error *err)
     return;
   }
   MpToken where = mp_take(&value);
-  if (is_text(&where) && where.bytes.size) {
+  if (mp_is_text(&where) && where.bytes.size) {
     error_at(err, "%.*s", (int)where.bytes.size, where.bytes.data);
   }
 }
@@ -198,7 +193,7 @@ void pack_read_error(Slice msgpack, Error *err)
   if (array.kind == MP_ARRAY && array.count >= 2) {
     MpToken code = mp_take(&reader);
     MpToken message;
-    if (mp_next(&reader, &message) == MP_OK && is_text(&message)) {
+    if (mp_next(&reader, &message) == MP_OK && mp_is_text(&message)) {
       error_set(err, known_code(&code), "%.*s", (int)message.bytes.size, message.bytes.data);
       if (array.count > 2) {
         read_where(reader, err);
