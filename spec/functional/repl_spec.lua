@@ -15,7 +15,8 @@ local function open_terminal(folder, state)
   local tidemark = assert(uv.fs_realpath(process.TIDEMARK))
   local self = setmetatable({ seen = 1 }, Terminal)
   self.child = process.spawn('/usr/bin/script', {
-    args = { '-qfec', ("'%s' lua"):format(tidemark), '/dev/null' },
+    -- exec: a shell that stays would take Ctrl-C as well, and some then end with 130 after us.
+    args = { '-qfec', ("exec '%s' lua"):format(tidemark), '/dev/null' },
     cwd = folder,
     env = { XDG_STATE_HOME = state, TERM = 'xterm', LC_ALL = 'C.UTF-8' },
     interactive = true,
