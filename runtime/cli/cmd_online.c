@@ -123,7 +123,7 @@ static void fill_keys(const Request *request, Grid *grid)
   const Entities *entities = &request->entities;
   for (size_t i = 0; i < entities->count; i++) {
     const EntityColumn *column = &entities->columns[i];
-    bool time = column->typed && column->type.kind == TYPE_TIMESTAMP;
+    bool time = column->typed && type_is_time(column->type);
     grid->columns[i] = (GridColumn){column->name, time};
     for (size_t row = 0; row < grid->row_count; row++) {
       // A column of one value goes with every row.

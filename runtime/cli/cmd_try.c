@@ -49,7 +49,7 @@ static void name_columns(const TryResult *result, bool table, Grid *grid, Arena 
   grid->columns[at++].name = "row";
   for (size_t i = 0; i < result->input_count; i++) {
     const Field *input = result->inputs[i];
-    grid->columns[at++] = (GridColumn){input->name, input->type.kind == TYPE_TIMESTAMP};
+    grid->columns[at++] = (GridColumn){input->name, type_is_time(input->type)};
   }
   grid->columns[at++].name = table ? "->" : "outcome";
   for (size_t i = 0; i < result->feature_count; i++) {
@@ -57,7 +57,7 @@ static void name_columns(const TryResult *result, bool table, Grid *grid, Arena 
     bool twice = is_input(result, feature->name) || strcmp(feature->name, "row") == 0;
     const char *name =
         twice && !table ? arena_print(arena, "%s__%s", result->view, feature->name) : feature->name;
-    grid->columns[at++] = (GridColumn){name, feature->type.kind == TYPE_TIMESTAMP};
+    grid->columns[at++] = (GridColumn){name, type_is_time(feature->type)};
   }
   grid->columns[at++].name = table ? "outcome" : "message";
 }
@@ -131,7 +131,7 @@ static void put_field(const Field *field, Slice value, bool first, Arena *arena,
   buf_print(out, first ? "" : ", ");
   put_text(field->name, arena, out);
   buf_print(out, ": ");
-  cell_print_json(value, field->type.kind == TYPE_TIMESTAMP, out);
+  cell_print_json(value, type_is_time(field->type), out);
 }
 
 static void print_result_json(const TryResult *result, Buf *out, Arena *arena)

@@ -377,7 +377,7 @@ const Command COMMANDS[] = {
      .details =
          "Values of -e and -r are written as in a CSV file: commas part them, nothing between two "
          "commas is null, \"\" is the empty string, and a value with commas stands in double "
-         "quotes.",
+         "quotes. Lists and vectors are JSON arrays: -r 'words=[\"a\",\"b\"],[]' are two of them.",
      .options = ONLINE_OPTIONS,
      .examples = ONLINE_EXAMPLES,
      .run = cmd_online_run},

@@ -3,61 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-typedef struct {
-  Slice *items;
-  size_t count;
-} ValueList;
-
-// A quoted value from its opening quote on; a doubled quote stands for one. Returns where it ends,
-// or NULL when it does not.
-static const char *take_quoted(const char *at, Slice *value, Arena *arena)
-{
-  char *text = arena_alloc(arena, strlen(at) + 1);
-  size_t size = 0;
-  for (at++; *at; at++) {
-    if (*at != '"') {
-      text[size++] = *at;
-    } else if (at[1] == '"') {
-      text[size++] = *at++;
-    } else {
-      *value = slice_of(text, size);
-      return at + 1;
-    }
-  }
-  return NULL;
-}
-
-// One record of RFC 4180 without a line end; an empty field without quotes is null.
-static bool split_values(const char *option, const char *name, const char *text, ValueList *out,
-                         Arena *arena, Error *err)
-{
-  size_t most = 1;
-  for (const char *at = text; *at; at++) {
-    most += *at == ',';
-  }
-  out->items = arena_zalloc(arena, most, sizeof(*out->items));
-  out->count = 0;
-  for (const char *at = text;;) {
-    Slice value = {0};
-    if (*at == '"') {
-      at = take_quoted(at, &value, arena);
-      if (!at || (*at && *at != ',')) {
-        return error_set(err, ERR_USAGE,
-                         "%s %s: a quoted value must end with a quote before the next comma",
-                         option, name);
-      }
-    } else {
-      size_t size = strcspn(at, ",");
-      value = size ? slice_of(at, size) : value;
-      at += size;
-    }
-    out->items[out->count++] = value;
-    if (!*at) {
-      return true;
-    }
-    at++;
-  }
-}
+#include "cli/values.h"
 
 static EntityColumn *find_column(Entities *entities, Slice name)
 {
@@ -69,37 +15,35 @@ static EntityColumn *find_column(Entities *entities, Slice name)
   return NULL;
 }
 
-static void append_values(EntityColumn *column, ValueList values, Arena *arena)
+// Which of the two ways of splitting is the right one is known when the column has its type.
+static bool check_values(const Entities *out, const EntityColumn *column, const char *text,
+                         Arena *arena, Error *err)
 {
-  Slice *all = arena_zalloc(arena, column->count + values.count, sizeof(*all));
-  if (column->count) {
-    memcpy(all, column->values, column->count * sizeof(*all));
-  }
-  memcpy(all + column->count, values.items, values.count * sizeof(*all));
-  column->values = all;
-  column->count += values.count;
+  ValueList ignored;
+  return values_split(text, false, &ignored, arena) || values_split(text, true, &ignored, arena)
+         || error_set(err, ERR_USAGE,
+                      "%s %s: a quoted value must end with a quote before the next comma",
+                      out->option, column->name);
 }
 
-static bool add_one(const char *text, Entities *out, Arena *arena, Error *err)
+static bool add_one(const char *text, size_t most, Entities *out, Arena *arena, Error *err)
 {
   const char *equals = strchr(text, '=');
   if (!equals || equals == text) {
-    return error_set(err, ERR_USAGE, "%s: expected KEY=VALUE[,VALUE...], got \"%s\"", out->option,
-                     text);
+    return error_set(err, ERR_USAGE, "%s: expected %s=VALUE[,VALUE...], got \"%s\"", out->option,
+                     strcmp(out->option, "-e") == 0 ? "KEY" : "NAME", text);
   }
   Slice name = slice_of(text, (size_t)(equals - text));
   EntityColumn *column = find_column(out, name);
   if (!column) {
     column = &out->columns[out->count++];
-    *column = (EntityColumn){.name = arena_text(arena, name)};
+    *column = (EntityColumn){
+        .name = arena_text(arena, name),
+        .texts = {arena_zalloc(arena, most, sizeof(char *)), 0},
+    };
   }
-  ValueList values;
-  if (!split_values(out->option, column->name, equals + 1, &values, arena, err)) {
-    return false;
-  }
-  append_values(column, values, arena);
-  out->rows = column->count > out->rows ? column->count : out->rows;
-  return true;
+  column->texts.items[column->texts.count++] = equals + 1;
+  return check_values(out, column, equals + 1, arena, err);
 }
 
 bool entities_parse(const Args *args, const char *name, const char *option, Entities *out,
@@ -111,7 +55,7 @@ bool entities_parse(const Args *args, const char *name, const char *option, Enti
       .columns = arena_zalloc(args->arena, given.count + 1, sizeof(EntityColumn)),
   };
   for (size_t i = 0; i < given.count; i++) {
-    if (!add_one(given.items[i], out, args->arena, err)) {
+    if (!add_one(given.items[i], given.count, out, args->arena, err)) {
       return false;
     }
   }
@@ -145,76 +89,143 @@ static bool parse_real(const char *text, double *value)
   return *text && !*end && !strchr(" \t\n\v\f\r", *text);
 }
 
-static bool is_single(Type type)
+static bool is_list(Type type)
 {
-  return type.kind != TYPE_LIST && type.kind != TYPE_VECTOR;
+  return type.kind == TYPE_LIST || type.kind == TYPE_VECTOR;
 }
 
-// False when the text is no value of the type.
-static bool encode_value(const EntityColumn *column, Slice value, Buf *out, Arena *arena)
+static bool encode_time(Slice value, const char *text, msgpack_packer *packer)
+{
+  int64_t time = 0;
+  Error ignored = {0};
+  bool good = parse_int(text, &time) || clock_parse(value, &time, &ignored);
+  msgpack_pack_int64(packer, time);
+  return good;
+}
+
+static bool encode_bool(Slice value, msgpack_packer *packer)
+{
+  bool truth = slice_is(value, "true") || slice_is(value, "1");
+  truth ? msgpack_pack_true(packer) : msgpack_pack_false(packer);
+  return truth || slice_is(value, "false") || slice_is(value, "0");
+}
+
+// False when the text is no value of the type, which is no list.
+static bool encode_scalar(Type type, Slice value, Buf *out, Arena *arena)
 {
   msgpack_packer packer = mp_packer(out);
   const char *text = arena_text(arena, value);
   int64_t integer = 0;
-  double real;
-  Error ignored = {0};
-  if (!column->typed || column->type.kind == TYPE_STRING) {
+  double real = 0;
+  bool good = true;
+  switch ((TypeKind)type.kind) {
+  case TYPE_STRING:
     mp_put_str(&packer, value);
     return true;
-  }
-  switch ((TypeKind)column->type.kind) {
   case TYPE_BYTES:
     mp_put_bin(&packer, value);
     return true;
   case TYPE_BOOL:
-    if (slice_is(value, "true") || slice_is(value, "1")) {
-      msgpack_pack_true(&packer);
-      return true;
-    }
-    msgpack_pack_false(&packer);
-    return slice_is(value, "false") || slice_is(value, "0");
+    return encode_bool(value, &packer);
   case TYPE_TIMESTAMP:
-    if (!parse_int(text, &integer) && !clock_parse(value, &integer, &ignored)) {
-      return false;
-    }
-    msgpack_pack_int64(&packer, integer);
-    return true;
+    return encode_time(value, text, &packer);
   case TYPE_FLOAT32:
   case TYPE_FLOAT64:
-    if (!parse_real(text, &real)) {
-      return false;
-    }
+    good = parse_real(text, &real);
     msgpack_pack_double(&packer, real);
-    return true;
+    return good;
   default:
-    if (!is_single(column->type) || !parse_int(text, &integer)) {
-      return false;
-    }
+    good = parse_int(text, &integer);
     msgpack_pack_int64(&packer, integer);
+    return good;
+  }
+}
+
+// In JSON, texts have quotes and numbers have none; a time is either.
+static bool encode_element(Type type, Value value, Buf *out, Arena *arena)
+{
+  bool text = type.kind == TYPE_STRING || type.kind == TYPE_BYTES;
+  if (!value.text.data) {
+    msgpack_packer packer = mp_packer(out);
+    msgpack_pack_nil(&packer);
     return true;
   }
+  return (type.kind == TYPE_TIMESTAMP || value.quoted == text)
+         && encode_scalar(type, value.text, out, arena);
+}
+
+static bool encode_list(Type type, Slice value, Buf *out, Arena *arena)
+{
+  ValueList elements;
+  if (!values_elements(value, &elements, arena)
+      || (type.kind == TYPE_VECTOR && elements.count != type.length)) {
+    return false;
+  }
+  msgpack_packer packer = mp_packer(out);
+  msgpack_pack_array(&packer, elements.count);
+  bool good = true;
+  for (size_t i = 0; i < elements.count && good; i++) {
+    good = encode_element((Type){.kind = type.element}, elements.items[i], out, arena);
+  }
+  return good;
+}
+
+// What such a value looks like.
+static const char *example_of(Type type)
+{
+  switch ((TypeKind)type.element) {
+  case TYPE_STRING:
+  case TYPE_BYTES:
+    return " as JSON, such as [\"a\",\"b\"]";
+  case TYPE_TIMESTAMP:
+    return " as JSON, such as [\"2025-01-01T12:00:00Z\"]";
+  case TYPE_BOOL:
+    return " as JSON, such as [true,false]";
+  default:
+    return type.kind == TYPE_VECTOR ? " as a JSON array of so many numbers"
+                                    : " as JSON, such as [1,2]";
+  }
+}
+
+static bool refuse_value(const char *option, const EntityColumn *column, size_t index, Slice value,
+                         Error *err)
+{
+  char type[TYPE_TEXT_SIZE];
+  return error_set(err, ERR_USAGE, "%s %s[%zu]: expected %s%s, got \"%.*s\"", option, column->name,
+                   index + 1, type_print(column->type, type),
+                   is_list(column->type) ? example_of(column->type) : "", slice_quoted(value),
+                   value.data);
+}
+
+static void append_cells(EntityColumn *column, size_t more, Arena *arena)
+{
+  Slice *all = arena_zalloc(arena, column->count + more, sizeof(*all));
+  if (column->count) {
+    memcpy(all, column->cells, column->count * sizeof(*all));
+  }
+  column->cells = all;
 }
 
 static bool encode_column(const char *option, EntityColumn *column, Arena *arena, Error *err)
 {
+  Type type = column->typed ? column->type : (Type){.kind = TYPE_STRING};
   Buf space = {0};
   bool good = true;
-  column->cells = arena_zalloc(arena, column->count + 1, sizeof(*column->cells));
-  for (size_t i = 0; i < column->count && good; i++) {
-    if (!column->values[i].data) {
-      continue;
+  for (size_t i = 0; i < column->texts.count && good; i++) {
+    ValueList values;
+    const char *text = column->texts.items[i];
+    if (!values_split(text, is_list(type), &values, arena)) {
+      return refuse_value(option, column, column->count, slice_text(text), err);
     }
-    buf_reset(&space);
-    if (!encode_value(column, column->values[i], &space, arena)) {
-      char type[TYPE_TEXT_SIZE];
-      good = error_set(err, ERR_USAGE, "%s %s[%zu]: expected %s, got \"%.*s\"%s", option,
-                       column->name, i + 1, type_print(column->type, type),
-                       (int)column->values[i].size, column->values[i].data,
-                       is_single(column->type)
-                           ? ""
-                           : ": the command line has no way to write it, scripts and clients do");
+    append_cells(column, values.count, arena);
+    for (size_t v = 0; v < values.count && good; v++) {
+      Slice value = values.items[v].text;
+      buf_reset(&space);
+      good = !value.data
+             || (is_list(type) ? encode_list : encode_scalar)(type, value, &space, arena)
+             || refuse_value(option, column, column->count, value, err);
+      column->cells[column->count++] = arena_copy(arena, buf_slice(&space));
     }
-    column->cells[i] = arena_copy(arena, buf_slice(&space));
   }
   buf_deinit(&space);
   return good;

@@ -1,7 +1,7 @@
 #pragma once
 // -e KEY=VALUE[,VALUE...]: the entity columns of an online request, and -r NAME=VALUE[,VALUE...]:
 // what on-demand views take from the request. On the command line everything is text; what "007"
-// is, a number or a string, is decided by the type of what it is for.
+// is, a number or a string, is decided by the type of what it is for. Lists are written as JSON.
 
 #include "cli/args.h"
 #include "cli/params.h"
@@ -9,18 +9,17 @@
 
 typedef struct {
   const char *name;
-  Slice *values;  // a null one has no data
-  size_t count;
+  TextList texts;  // as they were given, each some values
   Type type;
   bool typed;    // false: no view asks for it; sent as text, so that the answer can name it
-  Slice *cells;  // its values as msgpack; filled by entities_encode
+  Slice *cells;  // its values as msgpack, empty for null; filled by entities_encode
+  size_t count;
 } EntityColumn;
 
 typedef struct {
   const char *option;  // "-e", for messages
   EntityColumn *columns;
   size_t count;
-  size_t rows;  // of the longest column
 } Entities;
 
 // Reads every value of an option, -e or -r; the same name again appends values.

@@ -115,12 +115,6 @@ static bool needs_quotes(Slice text)
   return false;
 }
 
-static void print_json(Slice cell, Buf *out)
-{
-  MpReader reader = result_reader(cell);
-  mp_print_json(&reader, out);
-}
-
 static void print_hex(Slice bytes, Buf *out)
 {
   buf_print(out, "0x");
@@ -137,6 +131,34 @@ static bool print_time(MpToken token, bool time, Buf *out)
   char text[CLOCK_TEXT_SIZE];
   buf_put(out, text, clock_print(token.integer, text));
   return true;
+}
+
+// Times are strings in it; a list in a column of times has them as elements.
+static void print_json(Slice cell, bool time, Buf *out)
+{
+  MpReader reader = result_reader(cell);
+  MpReader whole = reader;
+  MpToken token = mp_take(&reader);
+  if (!time || (token.kind != MP_INT && token.kind != MP_ARRAY)) {
+    mp_print_json(&whole, out);
+    return;
+  }
+  if (token.kind == MP_ARRAY) {
+    for (uint32_t i = 0; i < token.count; i++) {
+      buf_put_byte(out, i ? ',' : '[');
+      print_json(result_take(&reader), time, out);
+    }
+    buf_print(out, token.count ? "]" : "[]");
+    return;
+  }
+  size_t start = out->size;
+  buf_put_byte(out, '"');
+  if (print_time(token, time, out)) {
+    buf_put_byte(out, '"');
+  } else {
+    out->size = start;
+    mp_print_json(&whole, out);
+  }
 }
 
 bool cell_is_blank(Slice cell)
@@ -165,7 +187,7 @@ void cell_print_table(Slice cell, bool time, Buf *out, bool *number)
   } else if (token.kind == MP_BIN) {
     print_hex(token.bytes, out);
   } else if (!print_time(token, time, out)) {
-    print_json(cell, out);
+    print_json(cell, time, out);
   }
 }
 
@@ -262,7 +284,7 @@ void cell_print_csv(Slice cell, bool time, Buf *out)
     buf_print(out, token.real < 0 ? "-inf" : "inf");
   } else if (!print_time(token, time, out)) {
     Buf text = {0};
-    print_json(cell, &text);
+    print_json(cell, time, &text);
     print_csv_text(buf_slice(&text), out);
     buf_deinit(&text);
   }
@@ -272,16 +294,7 @@ void cell_print_json(Slice cell, bool time, Buf *out)
 {
   if (cell_is_null(cell)) {
     buf_print(out, "null");
-    return;
+  } else {
+    print_json(cell, time, out);
   }
-  MpReader reader = result_reader(cell);
-  MpToken token = mp_take(&reader);
-  size_t start = out->size;
-  buf_put_byte(out, '"');
-  if (print_time(token, time, out)) {
-    buf_put_byte(out, '"');
-    return;
-  }
-  out->size = start;
-  print_json(cell, out);
 }

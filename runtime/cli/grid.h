@@ -7,7 +7,7 @@
 
 typedef struct {
   const char *name;
-  bool time;  // integers are microseconds since the epoch
+  bool time;  // integers, and those in lists, are microseconds since the epoch
 } GridColumn;
 
 typedef struct {

@@ -1,15 +1,40 @@
+#include <locale.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "cli/print.h"
 #include "cli/result.h"
 
-// Width on a terminal, near enough: one per code point.
+// Columns of one character that `text` begins with; *size gets its bytes. What is no UTF-8 goes
+// byte by byte, a column each, and what has no width (combining marks, joiners) none.
+static size_t character_width(Slice text, size_t *size)
+{
+  wchar_t character;
+  mbstate_t state = {0};
+  size_t bytes = mbrtowc(&character, text.data, text.size, &state);
+  bool known = bytes > 0 && bytes <= text.size;
+  *size = known ? bytes : 1;
+  int width = known ? wcwidth(character) : 1;
+  return width > 0 ? (size_t)width : 0;
+}
+
+// Columns on a terminal. It shows UTF-8 whatever the locale of this process is, so the widths come
+// from the C library's one for UTF-8, which is there on every Debian; without it all of a text's
+// bytes are counted.
 static size_t text_width(Slice text)
 {
+  static locale_t utf8;  // lives as long as the process
+  if (!utf8) {
+    utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+  }
+  locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
   size_t width = 0;
-  for (size_t i = 0; i < text.size; i++) {
-    width += ((uint8_t)text.data[i] & 0xc0) != 0x80;
+  for (size_t size; text.size; text = slice_of(text.data + size, text.size - size)) {
+    width += character_width(text, &size);
+  }
+  if (before) {
+    uselocale(before);
   }
   return width;
 }

@@ -136,7 +136,10 @@ static void note_features(Search *search, const Asked *reference, MpReader view)
   for (uint32_t i = 0; i < count; i++) {
     MpReader feature = result_reader(result_take(&features));
     if (all || slice_equal(result_text(feature, "name"), reference->feature)) {
-      add_time(search, slice_is(result_text(feature, "type"), "timestamp"));
+      Type type;
+      Error ignored = {0};
+      add_time(search,
+               type_parse(result_text(feature, "type"), &type, &ignored) && type_is_time(type));
     }
   }
 }

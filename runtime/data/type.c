@@ -106,6 +106,11 @@ bool type_can_be_key(Type type)
          && type.kind != TYPE_VECTOR;
 }
 
+bool type_is_time(Type type)
+{
+  return (type.kind == TYPE_LIST ? type.element : type.kind) == TYPE_TIMESTAMP;
+}
+
 size_t type_width(Type type)
 {
   assert(type.kind < TYPE_KIND_COUNT);

@@ -44,5 +44,8 @@ bool type_equal(Type a, Type b);
 // Whether an entity may have a key of this type: not floats, lists or vectors.
 bool type_can_be_key(Type type);
 
+// Whether its values are times, or lists of them: integers that people want to read as dates.
+bool type_is_time(Type type);
+
 // Bytes per value in a column's data array.
 size_t type_width(Type type);

@@ -324,7 +324,7 @@ static void compare_value(Tests *tests, size_t row, const Known *known, MpReader
       difference->field = known->name;
       difference->expected = arena_copy(tests->arena, buf_slice(&value));
       difference->got = arena_copy(tests->arena, got);
-      difference->time = known->type.kind == TYPE_TIMESTAMP;
+      difference->time = type_is_time(known->type);
     }
   }
   buf_deinit(&value);

@@ -22,7 +22,7 @@ typedef struct {
   const char *field;  // NULL: about the whole row, or all of them
   Slice expected;     // msgpack; empty where `message` says it all
   Slice got;
-  bool time;            // they are microseconds
+  bool time;            // they are microseconds, or lists of them
   const char *message;  // NULL: the two values differ
 } TestDifference;
 

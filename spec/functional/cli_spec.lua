@@ -382,6 +382,96 @@ feature_view 'facts' {
   end)
 end)
 
+describe('features of lists', function()
+  local space -- made once: no spec here changes it
+
+  before_each(function()
+    if space then
+      return
+    end
+    space = workspace.new({
+      ['definitions/shop.lua'] = [[
+entity 'shop' { keys = { string 'code' } }
+source 'rows' { path = 'rows.jsonl', event_time = 'at' }
+feature_view 'visits' {
+  entity = 'shop', source = 'rows',
+  features = { list(timestamp) 'times', int64 'total' },
+}
+on_demand_feature_view 'basket' {
+  request = { list(string) 'words', vector(2) 'place', list(timestamp) 'days' },
+  transform = function(row)
+    return { said = row.words, sum = row.place[1] + row.place[2], last = row.days[#row.days] }
+  end,
+  features = { list(string) 'said', float64 'sum', timestamp 'last' },
+}
+]],
+      ['rows.jsonl'] = [[
+{"code": "日本", "at": "2025-01-01", "times": ["2025-01-01T12:00:00Z", null], "total": 1}
+{"code": "é", "at": "2025-01-01", "times": [], "total": 22}
+{"code": "🙂", "at": "2025-01-01", "times": null, "total": 333}
+]],
+    })
+    cli.must({ '-C', space.folder, 'apply' })
+    cli.must({ '-C', space.folder, 'materialize', '2025-01-01', '2025-01-02' })
+  end)
+
+  local function ask(...)
+    return cli.run({ '-C', space.folder, 'get-online-features', ... })
+  end
+
+  local KEYS = 'code=日本,e\204\129,🙂,x'
+
+  -- They were integers. Wide characters take two columns of a terminal, combining marks none.
+  it('have times as RFC 3339, and columns that stay straight', function()
+    assert.same({
+      'code  times                          total',
+      '日本  ["2025-01-01T12:00:00Z",null]      1',
+      'e\204\129     []                                22',
+      '🙂    null                             333',
+      'x     null                            null',
+    }, lines(ask('-e', KEYS, '-f', 'visits:*').stdout))
+    assert.same({
+      'code,times',
+      '日本,"[""2025-01-01T12:00:00Z"",null]"',
+      'e\204\129,[]',
+      '🙂,',
+      'x,',
+    }, lines(ask('-e', KEYS, '-f', 'visits:times', '--format', 'csv').stdout))
+    assert.same('  {"code": "日本", "times": ["2025-01-01T12:00:00Z",null]},',
+      lines(ask('-e', KEYS, '-f', 'visits:times', '--format', 'json').stdout)[2])
+  end)
+
+  it('get lists of the request as JSON', function()
+    local given = ask('-r', [=[words=["a,b", "\u00e9\ud83d\ude42 \"q\""],[],"[""c""]"]=],
+      '-r', 'place=[1,2.5],[-1e3,1000],[0, 1]', '-r', 'days=["2025-01-01", 0],[0],["1970-01-02"]',
+      '-f', 'basket:*', '--format', 'csv')
+    assert.same('', given.stderr)
+    assert.same({
+      'said,sum,last',
+      '"[""a,b"",""é🙂 \\""q\\""""]",3.5,1970-01-01T00:00:00Z',
+      '[],0.0,1970-01-01T00:00:00Z',
+      '"[""c""]",1.0,1970-01-02T00:00:00Z',
+    }, lines(given.stdout))
+  end)
+
+  for value, message in pairs({
+    ['words=["a"'] = '-r words[1]: expected list(string) as JSON, such as ["a","b"], got "["a""',
+    ['words=["a",]'] = '-r words[1]: expected list(string) as JSON',
+    ['words=["\\ud83d"]'] = '-r words[1]: expected list(string) as JSON',
+    ['words=[],[1]'] = '-r words[2]: expected list(string) as JSON',
+    ['words=a'] = '-r words[1]: expected list(string) as JSON',
+    ['place=[1,"2"]'] = '-r place[1]: expected vector(2) as a JSON array of so many numbers',
+    ['place=[1,2,3]'] = '-r place[1]: expected vector(2) as a JSON array of so many numbers',
+    ['days=["x"]'] = '-r days[1]: expected list(timestamp) as JSON',
+  }) do
+    it('refuse -r ' .. value, function()
+      local result = ask('-r', value, '-f', 'basket:*')
+      assert.same(2, result.status)
+      assert.matches(message, result.stderr, 1, true)
+    end)
+  end
+end)
+
 describe('the catalogue', function()
   local space -- made once: no spec here changes what was applied
 
