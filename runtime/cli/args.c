@@ -2,12 +2,16 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/size.h"
 #include "cli/commands.h"
 #include "data/catalog.h"
+#include "rpc/address.h"
+
+#define YEAR (INT64_C(365) * 86400 * 1000000)  // microseconds
 
 // Where parsing stands in argv.
 typedef struct {
@@ -95,9 +99,128 @@ static bool check_choice(const Option *option, const char *value, Error *err)
                    value, listed);
 }
 
+// Digits only: strtoull alone would take signs and spaces.
+static bool parse_number(const char *text, uint64_t *value)
+{
+  errno = 0;
+  *value = strtoull(text, NULL, 10);
+  return *text && !text[strspn(text, "0123456789")] && errno == 0;
+}
+
+// False for what is no integer.
+static bool parse_microseconds(const char *text, int64_t *time)
+{
+  const char *digits = text + (*text == '-');
+  if (!*digits || digits[strspn(digits, "0123456789")]) {
+    return false;
+  }
+  errno = 0;
+  *time = strtoll(text, NULL, 10);
+  return errno == 0 && *time != TIME_NULL;
+}
+
+// A year, a date without its dashes, seconds or milliseconds: as microseconds all of them lie in
+// 1970, where nobody's data does.
+static bool refuse_small(const char *text, const char *what, int64_t time, Error *err)
+{
+  char printed[CLOCK_TEXT_SIZE];
+  size_t size = clock_print(time, printed);
+  return error_set(err, ERR_USAGE,
+                   "%s: %s microseconds are %.*s: write the time as 2021-04-12 or "
+                   "2021-04-12T07:00:00Z",
+                   what, text, (int)size, printed);
+}
+
+bool args_parse_time(const char *text, const char *what, int64_t *time, Error *err)
+{
+  Error inner = {0};
+  if (strcmp(text, "now") == 0) {
+    *time = clock_now();
+    return true;
+  }
+  if (parse_microseconds(text, time)) {
+    return *time == 0 || *time <= -YEAR || *time >= YEAR || refuse_small(text, what, *time, err);
+  }
+  return clock_parse(slice_text(text), time, &inner)
+         || error_set(err, ERR_USAGE, "%s: %s", what, inner.message);
+}
+
+static bool check_number(const Option *option, const char *value, Error *err)
+{
+  uint64_t most = option->most ? option->most : UINT32_MAX;
+  uint64_t number;
+  return (parse_number(value, &number) && number >= option->least && number <= most)
+         || error_set(err, ERR_USAGE, "--%s: expected a whole number from %llu to %llu, got \"%s\"",
+                      option->name, (unsigned long long)option->least, (unsigned long long)most,
+                      value);
+}
+
+// Where 0 is allowed it stands for none at all.
+static bool parse_size(const char *text, uint64_t *value)
+{
+  *value = 0;
+  return strcmp(text, "0") == 0 || size_parse(text, value);
+}
+
+static bool check_size(const Option *option, const char *value, Error *err)
+{
+  uint64_t size;
+  if (!parse_size(value, &size) || (size == 0 && option->least)) {
+    return error_set(err, ERR_USAGE, "--%s: expected a size such as 1048576 or 64MiB, got \"%s\"",
+                     option->name, value);
+  }
+  if (size < option->least) {
+    bool mib = option->least >> 20 > 0;
+    return error_set(err, ERR_USAGE, "--%s: expected a size of %llu %s or more, got \"%s\"",
+                     option->name, (unsigned long long)(mib ? option->least >> 20 : option->least),
+                     mib ? "MiB" : "bytes", value);
+  }
+  return !option->most || size <= option->most
+         || error_set(err, ERR_USAGE, "--%s: expected a size of at most %llu GiB, got \"%s\"",
+                      option->name, (unsigned long long)option->most >> 30, value);
+}
+
+static bool check_time(const Option *option, const char *value, Error *err)
+{
+  int64_t ignored;
+  char what[64];
+  snprintf(what, sizeof(what), "--%s", option->name);
+  return args_parse_time(value, what, &ignored, err);
+}
+
+static bool check_address(const Option *option, const char *value, Error *err)
+{
+  Address ignored;
+  Error inner = {0};
+  return address_parse(value, &ignored, &inner)
+         || error_set(err, ERR_USAGE, "--%s: %s", option->name, inner.message);
+}
+
+static bool check_value(const Option *option, const char *value, Error *err)
+{
+  switch (option->value) {
+  case VALUE_TEXT:
+    return check_choice(option, value, err);
+  case VALUE_NUMBER:
+    return check_number(option, value, err);
+  case VALUE_SIZE:
+    return check_size(option, value, err);
+  case VALUE_TIME:
+    return check_time(option, value, err);
+  case VALUE_ADDRESS:
+    return check_address(option, value, err);
+  }
+  return true;
+}
+
 static bool add_given(Args *args, const Option *option, const char *value, Error *err)
 {
-  if (value && !check_choice(option, value, err)) {
+  // `--view "$VIEW"` of a variable that is not set does not mean all views.
+  if (value && !*value) {
+    return error_set(err, ERR_USAGE, "--%s: its value is empty, expected %s", option->name,
+                     option->metavar);
+  }
+  if (value && !check_value(option, value, err)) {
     return false;
   }
   args->given[args->given_count++] = (Given){option, value};
@@ -307,64 +430,39 @@ TextList args_listed(const Args *args, const char *name)
   return list;
 }
 
-// Digits only: strtoull alone would take signs and spaces.
-static bool parse_digits(const char *text, const char **end, uint64_t *value)
+bool args_references(const Args *args, TextList *out, Error *err)
 {
-  if (*text < '0' || *text > '9') {
-    return false;
+  *out = args_listed(args, "features");
+  for (size_t i = 0; i < args->argument_count; i++) {
+    args_split(args->arguments[i], out, args->arena);
   }
-  errno = 0;
-  char *stop;
-  *value = strtoull(text, &stop, 10);
-  *end = stop;
-  return errno == 0;
-}
-
-bool args_number(const Args *args, const char *name, uint64_t least, uint64_t fallback,
-                 uint64_t *value, Error *err)
-{
-  const char *text = args_value(args, name);
-  *value = fallback;
-  if (!text) {
-    return true;
-  }
-  const char *end;
-  if (!parse_digits(text, &end, value) || *end || *value < least || *value > UINT32_MAX) {
-    return error_set(err, ERR_USAGE, "--%s: expected a whole number from %llu to %llu, got \"%s\"",
-                     name, (unsigned long long)least, (unsigned long long)UINT32_MAX, text);
+  for (size_t i = 0; i < out->count; i++) {
+    const char *colon = strchr(out->items[i], ':');
+    if (!colon || colon == out->items[i] || !colon[1]) {
+      return error_set(err, ERR_USAGE, "\"%s\" is no feature: expected view:feature or view:*",
+                       out->items[i]);
+    }
   }
   return true;
 }
 
-bool args_size(const Args *args, const char *name, uint64_t fallback, uint64_t *value, Error *err)
+uint64_t args_number(const Args *args, const char *name, uint64_t fallback)
 {
   const char *text = args_value(args, name);
-  *value = fallback;
-  return !text || size_parse(text, value)
-         || error_set(err, ERR_USAGE, "--%s: expected a size such as 1048576 or 64MiB, got \"%s\"",
-                      name, text);
+  uint64_t value = 0;
+  return text && parse_number(text, &value) ? value : fallback;
 }
 
-static bool parse_microseconds(const char *text, int64_t *time)
+uint64_t args_size(const Args *args, const char *name, uint64_t fallback)
 {
-  const char *digits = text + (*text == '-');
-  if (!*digits || digits[strspn(digits, "0123456789")]) {
-    return false;
-  }
-  errno = 0;
-  *time = strtoll(text, NULL, 10);
-  return errno == 0 && *time != TIME_NULL;
+  const char *text = args_value(args, name);
+  uint64_t value = 0;
+  return text && parse_size(text, &value) ? value : fallback;
 }
 
-bool args_time(const char *text, const char *what, int64_t *time, Error *err)
+bool args_time(const Args *args, const char *name, int64_t *time)
 {
-  if (strcmp(text, "now") == 0) {
-    *time = clock_now();
-    return true;
-  }
-  Error inner = {0};
-  if (parse_microseconds(text, time) || clock_parse(slice_text(text), time, &inner)) {
-    return true;
-  }
-  return error_set(err, ERR_USAGE, "%s: %s", what, inner.message);
+  const char *text = args_value(args, name);
+  Error checked = {0};
+  return text && args_parse_time(text, name, time, &checked);
 }

@@ -2,11 +2,22 @@
 // Arguments as data: what a command takes, and what one invocation gave. Parsing, help, the
 // reference page and shell completion all read the same tables (cli/commands.c).
 
+#include <stdint.h>
+
 #include "base/arena.h"
 #include "base/error.h"
 
 typedef enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV } Format;
 
+typedef enum {
+  VALUE_TEXT,
+  VALUE_NUMBER,   // a whole one, from `least` to `most`
+  VALUE_SIZE,     // of so many bytes: "64MiB", "64M", "1024"
+  VALUE_TIME,     // ISO-8601, an integer of microseconds, or `now`
+  VALUE_ADDRESS,  // "127.0.0.1:6570"
+} ValueKind;
+
+// What a value has to be is checked when the command line is read, before anything is opened.
 typedef struct {
   const char *name;            // long form without its dashes; NULL ends a list
   const char *metavar;         // name of its value; NULL: a switch
@@ -14,6 +25,9 @@ typedef struct {
   const char *const *choices;  // NULL-terminated values it may have; NULL: any
   char letter;                 // short form, '\0' for none
   bool repeatable;             // every value counts, not only the last one
+  ValueKind value;
+  uint64_t least;  // of numbers and sizes
+  uint64_t most;   // 0: UINT32_MAX of numbers, any size
 } Option;
 
 // What belongs to somebody else, unparsed.
@@ -77,15 +91,18 @@ TextList args_values(const Args *args, const char *name);
 // The same, where one value may list several, parted by commas: `-f a:x,a:y -f b:z`.
 TextList args_listed(const Args *args, const char *name);
 
+// References to features, `view:feature` or `view:*`: those of --features, then the arguments.
+bool args_references(const Args *args, TextList *out, Error *err);
+
 // Splits at commas; empty parts are dropped.
 void args_split(const char *text, TextList *out, Arena *arena);
 
-// A value as a number of `least` or more, and as bytes ("64MiB", "64M", "1024"); `fallback` when
-// the option was not given.
-bool args_number(const Args *args, const char *name, uint64_t least, uint64_t fallback,
-                 uint64_t *value, Error *err);
-bool args_size(const Args *args, const char *name, uint64_t fallback, uint64_t *value, Error *err);
+// Values of options of that kind; `fallback` when the option was not given.
+uint64_t args_number(const Args *args, const char *name, uint64_t fallback);
+uint64_t args_size(const Args *args, const char *name, uint64_t fallback);
 
-// A time as people write it: ISO-8601, an integer of microseconds, or `now`. `what` is for
-// messages.
-bool args_time(const char *text, const char *what, int64_t *time, Error *err);
+// The same of a time; false when it was not given.
+bool args_time(const Args *args, const char *name, int64_t *time);
+
+// An argument as such a time. `what` is for messages.
+bool args_parse_time(const char *text, const char *what, int64_t *time, Error *err);

@@ -22,20 +22,18 @@ static bool check_given(const Args *args, Error *err)
 static bool put_params(const Args *args, Params *params, Error *err)
 {
   MappingList maps;
-  if (!check_given(args, err) || !mapping_parse(args, &maps, err)) {
+  TextList references;
+  if (!check_given(args, err) || !mapping_parse(args, &maps, err)
+      || !args_references(args, &references, err)) {
     return false;
   }
-  const char *as_of = args_value(args, "as-of-created");
-  if (as_of) {
-    Time time;
-    if (!args_time(as_of, "--as-of-created", &time, err)) {
-      return false;
-    }
-    params_put_time(params, "as_of_created", time);
+  Time as_of;
+  if (args_time(args, "as-of-created", &as_of)) {
+    params_put_time(params, "as_of_created", as_of);
   }
   params_put_text(params, "spine", args_value(args, "spine"));
   params_put_text(params, "output", args_value(args, "output"));
-  params_put_list(params, "features", args_listed(args, "features"));
+  params_put_list(params, "features", references);
   params_put_text(params, "service", args_value(args, "service"));
   params_put_text(params, "timestamp", args_value(args, "timestamp"));
   params_put_text(params, "time_unit", args_value(args, "time-unit"));

@@ -62,16 +62,19 @@ static bool call_and_print(const Args *args, const char *method, const Params *p
 static bool run(const Args *args, const char *start_text, const char *end_text, Error *err)
 {
   Params params = {0};
+  TextList views = args_listed(args, "view");
   Time start = 0;
   Time end;
-  bool good = (!start_text || args_time(start_text, "START", &start, err))
-              && args_time(end_text, "END", &end, err);
+  bool good = (!start_text || args_parse_time(start_text, "START", &start, err))
+              && args_parse_time(end_text, "END", &end, err)
+              && (views.count || !args_has(args, "view")
+                  || error_set(err, ERR_USAGE, "--view: expected VIEW[,VIEW...]"));
   if (good) {
     if (start_text) {
       params_put_time(&params, "start", start);
     }
     params_put_time(&params, "end", end);
-    params_put_list(&params, "views", args_listed(args, "view"));
+    params_put_list(&params, "views", views);
     params_put_text(&params, "on_bad_row", args_value(args, "on-bad-row"));
     params_put_text(&params, "rejects", args_value(args, "rejects"));
     good =

@@ -16,25 +16,17 @@ typedef struct {
   bool event_timestamps;
 } Request;
 
-// References may also stand as plain arguments: `-f a:x b:y`.
-static TextList all_references(const Args *args)
-{
-  TextList list = args_listed(args, "features");
-  for (size_t i = 0; i < args->argument_count; i++) {
-    args_split(args->arguments[i], &list, args->arena);
-  }
-  return list;
-}
-
 static bool read_request(const Args *args, Request *request, Error *err)
 {
   *request = (Request){
       .args = args,
-      .references = all_references(args),
       .service = args_value(args, "service"),
       .statuses = args_has(args, "statuses"),
       .event_timestamps = args_has(args, "event-timestamps"),
   };
+  if (!args_references(args, &request->references, err)) {
+    return false;
+  }
   if ((request->references.count > 0) == (request->service != NULL)) {
     return error_set(err, ERR_USAGE, "say either -f REF[,REF...] or --service NAME");
   }
@@ -45,16 +37,12 @@ static bool read_request(const Args *args, Request *request, Error *err)
              || error_set(err, ERR_USAGE, "-e KEY=VALUE[,VALUE...] is missing: whom to ask about"));
 }
 
-static bool put_params(const Request *request, Params *params, Error *err)
+static void put_params(const Request *request, Params *params)
 {
   const Args *args = request->args;
-  const char *now = args_value(args, "now");
-  if (now) {
-    Time time;
-    if (!args_time(now, "--now", &time, err)) {
-      return false;
-    }
-    params_put_time(params, "now", time);
+  Time now;
+  if (args_time(args, "now", &now)) {
+    params_put_time(params, "now", now);
   }
   TextList include = {arena_zalloc(args->arena, 2, sizeof(char *)), 0};
   if (request->statuses) {
@@ -70,7 +58,6 @@ static bool put_params(const Request *request, Params *params, Error *err)
   params_put_list(params, "include", include);
   params_put_flag(params, "full_feature_names", args_has(args, "full-feature-names"));
   mapping_put_roles(request->mappings, params);
-  return true;
 }
 
 // A grid column is filled from one list of rows of the answer.
@@ -171,8 +158,11 @@ static bool ask(Request *request, Error *err)
       && wanted_find(&session, request->references, request->service, request->mappings,
                      &request->entities, &request->given, &request->wanted, args->arena, err)
       && entities_encode(&request->entities, args->arena, err)
-      && entities_encode(&request->given, args->arena, err) && put_params(request, &params, err)
-      && session_call(&session, "get_online_features", &params, &bytes, &answer, err);
+      && entities_encode(&request->given, args->arena, err);
+  if (good) {
+    put_params(request, &params);
+    good = session_call(&session, "get_online_features", &params, &bytes, &answer, err);
+  }
   session_close(&session);
   if (good) {
     Buf out = {0};

@@ -3,19 +3,10 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "base/parallel.h"
 #include "cli/commands.h"
 #include "cli/print.h"
 #include "cli/session.h"
-#include "rpc/frame.h"
 #include "rpc/server.h"
-
-enum {
-  LEAST_FRAME = 64,     // bytes: no request is smaller
-  LEAST_OUTPUT = 1024,  // an error has to fit
-  MOST = 1000000000,    // of anything that is counted
-};
-static const uint64_t MOST_BYTES = UINT64_C(1) << 40;
 
 // The lines that scripts wait for.
 static void print_ready(void *context, const char *address, const char *metrics)
@@ -28,61 +19,23 @@ static void print_ready(void *context, const char *address, const char *metrics)
   fflush(stdout);
 }
 
-// A whole number from 1 to `most`; 0 when it is not given.
-static bool read_number(const Args *args, const char *name, uint32_t most, uint32_t *value,
-                        Error *err)
+static ServerOptions read_options(const Args *args)
 {
-  uint64_t number;
-  if (!args_number(args, name, 1, 0, &number, err)) {
-    return false;
-  }
-  *value = (uint32_t)number;
-  return number <= most
-         || error_set(err, ERR_USAGE, "--%s: expected a whole number from 1 to %u, got \"%s\"",
-                      name, (unsigned)most, args_value(args, name));
-}
-
-static bool read_size(const Args *args, const char *name, uint64_t least, uint64_t *value,
-                      Error *err)
-{
-  if (!args_size(args, name, 0, value, err)) {
-    return false;
-  }
-  return *value == 0 || (*value >= least && *value <= MOST_BYTES)
-         || error_set(err, ERR_USAGE, "--%s: expected a size from %llu to %llu bytes, got \"%s\"",
-                      name, (unsigned long long)least, (unsigned long long)MOST_BYTES,
-                      args_value(args, name));
-}
-
-static bool read_cache(const Args *args, uint64_t *bytes, Error *err)
-{
-  const char *text = args_value(args, "cache");
-  *bytes = 0;
-  return (text && strcmp(text, "0") == 0) || args_size(args, "cache", SERVER_CACHE, bytes, err);
-}
-
-static bool read_options(const Args *args, ServerOptions *options, Error *err)
-{
-  uint32_t threads;
-  *options = (ServerOptions){
+  return (ServerOptions){
       .listen = args_value(args, "listen"),
       .metrics = args_value(args, "metrics"),
+      .threads = (unsigned)args_number(args, "threads", 0),
+      .max_frame = args_size(args, "max-frame", 0),
+      .max_output = args_size(args, "max-output", 0),
+      .cache = args_size(args, "cache", SERVER_CACHE),
+      .max_depth = (uint32_t)args_number(args, "max-depth", 0),
+      .max_connections = (uint32_t)args_number(args, "max-connections", 0),
+      .max_rows = (uint32_t)args_number(args, "max-rows", 0),
+      .max_wait_ms = (uint32_t)args_number(args, "max-wait-ms", 0),
+      .idle_seconds = (uint32_t)args_number(args, "idle-seconds", 0),
+      .stall_seconds = (uint32_t)args_number(args, "stall-seconds", 0),
       .ready = print_ready,
   };
-  bool good = read_number(args, "threads", PARALLEL_MAX, &threads, err)
-              && read_size(args, "max-frame", LEAST_FRAME, &options->max_frame, err)
-              && read_size(args, "max-output", LEAST_OUTPUT, &options->max_output, err)
-              && read_cache(args, &options->cache, err)
-              && read_number(args, "max-depth", FRAME_DEPTH_MAX, &options->max_depth, err)
-              && read_number(args, "max-connections", MOST, &options->max_connections, err)
-              && read_number(args, "max-rows", MOST, &options->max_rows, err)
-              && read_number(args, "max-wait-ms", MOST, &options->max_wait_ms, err)
-              && read_number(args, "idle-seconds", MOST, &options->idle_seconds, err)
-              && read_number(args, "stall-seconds", MOST, &options->stall_seconds, err);
-  if (good) {
-    options->threads = threads;
-  }
-  return good;
 }
 
 // Applies what a crash has left in the log, so that the first request sees it, and keeps the log
@@ -104,10 +57,7 @@ static bool open_writer(const Args *args, Engine *engine, Error *err)
 
 bool cmd_serve_run(Args *args, Error *err)
 {
-  ServerOptions options;
-  if (!read_options(args, &options, err)) {
-    return false;
-  }
+  ServerOptions options = read_options(args);
   Engine *engine = session_engine_open(args, err);
   if (!engine) {
     return false;

@@ -8,7 +8,7 @@
 #include "cli/watch.h"
 #include "engine/try.h"
 
-enum { LIMIT_DEFAULT = 10, LIMIT_MOST = 100000 };
+enum { LIMIT_DEFAULT = 10 };
 
 // --- As a grid ---
 
@@ -208,33 +208,27 @@ static void print_result(const Args *args, const TryResult *result)
   note_time(args, result);
 }
 
-static bool make_request(const Args *args, const Trial *trial, TryRequest *request, Error *err)
+static TryRequest make_request(const Args *args, const Trial *trial)
 {
-  uint64_t limit;
-  if (!args_number(args, "limit", 1, LIMIT_DEFAULT, &limit, err)) {
-    return false;
-  }
-  if (limit > LIMIT_MOST) {
-    return error_set(err, ERR_USAGE, "--limit: at most %d rows are shown", LIMIT_MOST);
-  }
-  *request = (TryRequest){
+  return (TryRequest){
       .catalog = trial->declared.catalog,
       .functions = trial->functions,
       .view = slice_text(args->arguments[0]),
       .rows = args_value(args, "rows"),
-      .limit = limit,
+      .limit = args_number(args, "limit", LIMIT_DEFAULT),
       .failed_only = args_has(args, "where-failed"),
   };
-  return true;
 }
 
 static bool run_once(Args *args, Error *err)
 {
   Trial trial;
-  TryRequest request;
   TryResult result;
-  bool good = trial_open(&trial, args, err) && make_request(args, &trial, &request, err)
-              && engine_try(trial.session.engine, &request, &result, args->arena, err);
+  bool good = trial_open(&trial, args, err);
+  if (good) {
+    TryRequest request = make_request(args, &trial);
+    good = engine_try(trial.session.engine, &request, &result, args->arena, err);
+  }
   progress_clear(&trial.session.bar);
   if (good) {
     print_result(args, &result);

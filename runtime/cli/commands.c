@@ -3,6 +3,18 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/parallel.h"
+#include "engine/engine.h"
+#include "rpc/frame.h"
+
+enum {
+  LEAST_FRAME = 64,     // bytes: no request is smaller
+  LEAST_OUTPUT = 1024,  // an error has to fit
+  LIMIT_MOST = 100000,  // rows that `try` shows
+  MOST = 1000000000,    // of anything else that is counted
+};
+#define MOST_BYTES (UINT64_C(1) << 40)
+
 static const char *const FORMATS[] = {"table", "json", "csv", NULL};
 static const char *const TIME_UNITS[] = {"s", "ms", "us", "ns", NULL};
 static const char *const BAD_ROWS[] = {"fail", "reject", NULL};
@@ -19,6 +31,8 @@ const Option GLOBAL_OPTIONS[] = {
      .help = "folder of the store (default: $TIDEMARK_STORE, then .tidemark/store)"},
     {.name = "map-size",
      .metavar = "SIZE",
+     .value = VALUE_SIZE,
+     .least = ENGINE_MAP_LEAST,
      .help = "bytes that the store may grow to (default: $TIDEMARK_MAP_SIZE, then 256GiB, or more "
              "where the store was given more)"},
     {.name = "format",
@@ -31,9 +45,10 @@ const Option GLOBAL_OPTIONS[] = {
     {0},
 };
 
-#define OPTION_CONNECT                                                                           \
-  {                                                                                              \
-    .name = "connect", .metavar = "HOST:PORT", .help = "ask a server instead of the local store" \
+#define OPTION_CONNECT                                                 \
+  {                                                                    \
+    .name = "connect", .metavar = "HOST:PORT", .value = VALUE_ADDRESS, \
+    .help = "ask a server instead of the local store"                  \
   }
 #define OPTION_SERVICE                                                                           \
   {                                                                                              \
@@ -49,13 +64,15 @@ const Option GLOBAL_OPTIONS[] = {
     .name = "view", .letter = 'v', .metavar = "VIEW", .help = "only this view; may be repeated", \
     .repeatable = true                                                                           \
   }
-#define OPTION_MEMORY                                                                 \
-  {                                                                                   \
-    .name = "memory", .metavar = "SIZE", .help = "memory for the job (default: 1GiB)" \
+#define OPTION_MEMORY                                                                       \
+  {                                                                                         \
+    .name = "memory", .metavar = "SIZE", .value = VALUE_SIZE, .least = ENGINE_MEMORY_LEAST, \
+    .help = "memory for the job (default: 1GiB)"                                            \
   }
-#define OPTION_THREADS                                                                        \
-  {                                                                                           \
-    .name = "threads", .metavar = "N", .help = "threads for the job (default: all there are)" \
+#define OPTION_THREADS                                                                          \
+  {                                                                                             \
+    .name = "threads", .metavar = "N", .value = VALUE_NUMBER, .least = 1, .most = PARALLEL_MAX, \
+    .help = "threads for the job (default: all there are)"                                      \
   }
 
 #define OPTIONS_BAD_ROWS                                                                   \
@@ -85,7 +102,12 @@ static const Option TRY_OPTIONS[] = {
      .help =
          "rows to try it on, in the columns of the view's source; an on-demand view needs them, "
          "in the columns of its inputs and request"},
-    {.name = "limit", .metavar = "N", .help = "rows that are shown (default: 10)"},
+    {.name = "limit",
+     .metavar = "N",
+     .value = VALUE_NUMBER,
+     .least = 1,
+     .most = LIMIT_MOST,
+     .help = "rows that are shown (default: 10)"},
     {.name = "where-failed", .help = "only rows that the functions fail on"},
     OPTION_WATCH,
     {0},
@@ -120,6 +142,7 @@ static const Option HISTORY_OPTIONS[] = {
      .repeatable = true},
     {.name = "as-of-created",
      .metavar = "TIME",
+     .value = VALUE_TIME,
      .help = "ignore rows created later: the training set as it would have been then"},
     OPTION_FULL_NAMES,
     {.name = "statuses", .help = "add a column <feature>__status after each feature"},
@@ -151,7 +174,10 @@ static const Option ONLINE_OPTIONS[] = {
      .help = "features as view:feature or view:*; may be repeated",
      .repeatable = true},
     OPTION_SERVICE,
-    {.name = "now", .metavar = "TIME", .help = "time at which ttl is judged (default: now)"},
+    {.name = "now",
+     .metavar = "TIME",
+     .value = VALUE_TIME,
+     .help = "time at which ttl is judged (default: now)"},
     {.name = "statuses", .help = "add a column <feature>__status after each feature"},
     {.name = "event-timestamps",
      .help = "add a column <feature>__event_timestamp after each feature"},
@@ -181,6 +207,7 @@ static const Option PUSH_OPTIONS[] = {
      .help = "what the rows are for: online, offline or both (default: both)"},
     {.name = "connect",
      .metavar = "HOST:PORT",
+     .value = VALUE_ADDRESS,
      .help = "push through a server; needed while one serves the store"},
     OPTION_DURABILITY,
     {0},
@@ -190,36 +217,78 @@ static const Option SERVE_OPTIONS[] = {
     OPTION_DURABILITY,
     {.name = "listen",
      .metavar = "HOST:PORT",
+     .value = VALUE_ADDRESS,
      .help = "address; port 0 takes a free one (default: 127.0.0.1:6570)"},
     {.name = "metrics",
      .metavar = "HOST:PORT",
+     .value = VALUE_ADDRESS,
      .help = "serve /metrics and /healthz over HTTP there (default: no)"},
     {.name = "threads",
      .metavar = "N",
+     .value = VALUE_NUMBER,
+     .least = 1,
+     .most = PARALLEL_MAX,
      .help = "threads that answer requests (default: one per processor)"},
     {.name = "cache",
      .metavar = "SIZE",
+     .value = VALUE_SIZE,
+     .most = MOST_BYTES,
      .help = "memory for rows that are asked for often, all threads together; 0 for none "
              "(default: 256MiB)"},
-    {.name = "max-frame", .metavar = "SIZE", .help = "largest request (default: 16MiB)"},
-    {.name = "max-depth", .metavar = "N", .help = "deepest nesting of a request (default: 16)"},
-    {.name = "max-rows", .metavar = "N", .help = "entities of one request (default: 10000)"},
-    {.name = "max-connections", .metavar = "N", .help = "connections at one time (default: 10000)"},
+    {.name = "max-frame",
+     .metavar = "SIZE",
+     .value = VALUE_SIZE,
+     .least = LEAST_FRAME,
+     .most = MOST_BYTES,
+     .help = "largest request (default: 16MiB)"},
+    {.name = "max-depth",
+     .metavar = "N",
+     .value = VALUE_NUMBER,
+     .least = 1,
+     .most = FRAME_DEPTH_MAX,
+     .help = "deepest nesting of a request (default: 16)"},
+    {.name = "max-rows",
+     .metavar = "N",
+     .value = VALUE_NUMBER,
+     .least = 1,
+     .most = MOST,
+     .help = "entities of one request (default: 10000)"},
+    {.name = "max-connections",
+     .metavar = "N",
+     .value = VALUE_NUMBER,
+     .least = 1,
+     .most = MOST,
+     .help = "connections at one time (default: 10000)"},
     {.name = "max-output",
      .metavar = "SIZE",
+     .value = VALUE_SIZE,
+     .least = LEAST_OUTPUT,
+     .most = MOST_BYTES,
      .help = "largest answer, and answers waiting for a slow reader before it is cut off "
              "(default: 64MiB)"},
     {.name = "max-queue",
      .metavar = "SIZE",
+     .value = VALUE_SIZE,
+     .least = 1,
+     .most = MOST_BYTES,
      .help = "pushes that wait for the disk before more are refused (default: 256MiB)"},
     {.name = "max-wait-ms",
      .metavar = "N",
+     .value = VALUE_NUMBER,
+     .least = 1,
+     .most = MOST,
      .help = "refuse requests that were not begun so long after they came (default: 10000)"},
     {.name = "idle-seconds",
      .metavar = "N",
+     .value = VALUE_NUMBER,
+     .least = 1,
+     .most = MOST,
      .help = "close connections that were silent for so long (default: never)"},
     {.name = "stall-seconds",
      .metavar = "N",
+     .value = VALUE_NUMBER,
+     .least = 1,
+     .most = MOST,
      .help = "cut off readers that take nothing of their answers for so long (default: 60)"},
     {0},
 };

@@ -29,23 +29,14 @@ static void release_interrupt(void)
 
 Engine *session_engine_open(const Args *args, Error *err)
 {
-  uint64_t memory;
-  uint64_t threads;
-  uint64_t map_size;
-  uint64_t queue;
-  if (!args_size(args, "memory", 0, &memory, err) || !args_size(args, "map-size", 0, &map_size, err)
-      || !args_size(args, "max-queue", 0, &queue, err)
-      || !args_number(args, "threads", 1, 0, &threads, err)) {
-    return NULL;
-  }
   const char *durability = args_value(args, "durability");
   EngineOptions options = {
       .project = ".",  // cli_run has moved to --project
       .store = args_value(args, "store"),
-      .memory_limit = memory,
-      .threads = (unsigned)threads,
-      .map_size = map_size,
-      .queue_bytes = queue,
+      .memory_limit = args_size(args, "memory", 0),
+      .threads = (unsigned)args_number(args, "threads", 0),
+      .map_size = args_size(args, "map-size", 0),
+      .queue_bytes = args_size(args, "max-queue", 0),
       .relaxed = durability && strcmp(durability, "relaxed") == 0,
   };
   return engine_open(&options, err);

@@ -13,9 +13,14 @@ static bool is_at(const Cursor *cursor, char byte)
   return cursor->at < cursor->end && *cursor->at == byte;
 }
 
+static bool is_in(const char *set, char byte)
+{
+  return byte && strchr(set, byte);
+}
+
 static void skip_spaces(Cursor *cursor)
 {
-  while (cursor->at < cursor->end && memchr(" \t\r\n", *cursor->at, 4)) {
+  while (cursor->at < cursor->end && is_in(" \t\r\n", *cursor->at)) {
     cursor->at++;
   }
 }
@@ -141,7 +146,7 @@ static bool take_element(Cursor *cursor, Value *value, Arena *arena)
     return take_string(cursor, value, arena);
   }
   const char *start = cursor->at;
-  while (cursor->at < cursor->end && !memchr("[],\" \t\r\n", *cursor->at, 8)) {
+  while (cursor->at < cursor->end && !is_in("[],\" \t\r\n", *cursor->at)) {
     cursor->at++;
   }
   Slice word = slice_of(start, (size_t)(cursor->at - start));

@@ -18,12 +18,9 @@ enum { PROGRESS_INTERVAL_MS = 50 };
 // written, the store's dirty pages) comes off first, then DuckDB's share, which has to be enough to
 // write a row group; the job has the rest.
 static const uint64_t MEMORY_DEFAULT = UINT64_C(1) << 30;
-static const uint64_t MEMORY_LEAST = UINT64_C(192) << 20;
 static const uint64_t MEMORY_FIXED = UINT64_C(64) << 20;
 static const uint64_t DUCK_LEAST = UINT64_C(64) << 20;
 enum { DUCK_SHARE = 4 };  // one in so many bytes
-
-static const uint64_t MAP_LEAST = UINT64_C(1) << 20;  // the tables and a first apply fit
 
 struct Engine {
   char *project;
@@ -78,10 +75,10 @@ static bool find_map_size(const EngineOptions *options, uint64_t *size, Error *e
     return error_set(err, ERR_INVALID,
                      "TIDEMARK_MAP_SIZE: expected a size such as 512GiB, got \"%s\"", text);
   }
-  return *size == 0 || *size >= MAP_LEAST
+  return *size == 0 || *size >= ENGINE_MAP_LEAST
          || error_set(err, ERR_INVALID,
                       "a map size of %llu bytes is too small: give at least %llu MiB",
-                      (unsigned long long)*size, (unsigned long long)MAP_LEAST >> 20);
+                      (unsigned long long)*size, (unsigned long long)ENGINE_MAP_LEAST >> 20);
 }
 
 Engine *engine_open(const EngineOptions *options, Error *err)
@@ -92,9 +89,10 @@ Engine *engine_open(const EngineOptions *options, Error *err)
               project);
     return NULL;
   }
-  if (options->memory_limit && options->memory_limit < MEMORY_LEAST) {
+  if (options->memory_limit && options->memory_limit < ENGINE_MEMORY_LEAST) {
     error_set(err, ERR_INVALID, "a memory limit of %llu bytes is too small: give at least %llu MiB",
-              (unsigned long long)options->memory_limit, (unsigned long long)MEMORY_LEAST >> 20);
+              (unsigned long long)options->memory_limit,
+              (unsigned long long)ENGINE_MEMORY_LEAST >> 20);
     return NULL;
   }
   uint64_t map_size;

@@ -14,6 +14,9 @@
 typedef struct Engine Engine;
 typedef struct FunctionPool FunctionPool;  // engine/function_pool.h
 
+#define ENGINE_MEMORY_LEAST (UINT64_C(192) << 20)  // bytes of EngineOptions.memory_limit
+#define ENGINE_MAP_LEAST (UINT64_C(1) << 20)       // of map_size: the tables and a first apply fit
+
 typedef struct {
   const char *project;    // folder; NULL: "."
   const char *store;      // folder; NULL: $TIDEMARK_STORE or <project>/.tidemark/store
