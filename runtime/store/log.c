@@ -11,12 +11,23 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "store/db_private.h"
 
-enum { FILE_MODE = 0664, NAME_DIGITS = 20, NAME_SIZE = 32, LINE_SIZE = 64 };
+enum {
+  FILE_MODE = 0664,
+  NAME_DIGITS = 20,
+  NAME_SIZE = 32,
+  LINE_SIZE = 64,
+  AHEAD_BYTES = 1 << 20,    // zeros behind the last record, so that the next ones change no sizes
+  AHEAD_GROUP = 128 << 10,  // larger groups than this gain nothing from it
+  ZERO_BYTES = 64 << 10,
+};
+
+static const uint8_t ZEROS[ZERO_BYTES];
 
 typedef struct {
   uint64_t first;  // sequence of its first record: its name
@@ -38,6 +49,7 @@ struct Log {
   uint32_t seed;  // of its checksums
   uint64_t segment;
   uint64_t offset;   // its end
+  uint64_t ahead;    // behind the zeros that follow; at most `offset`: there are none
   uint64_t written;  // last sequence in the file
   uint64_t durable;  // last sequence on the disk
   bool broken;       // a sync has failed
@@ -137,6 +149,13 @@ static bool write_all(const Log *log, uint64_t offset, Slice bytes, Error *err)
     offset += (uint64_t)count;
   }
   return true;
+}
+
+// Cuts off what follows the records: zeros, or what a failed write has left.
+static bool cut_tail(Log *log)
+{
+  log->ahead = 0;
+  return ftruncate(log->file, (off_t)log->offset) == 0;
 }
 
 static bool read_all(int file, uint64_t offset, size_t size, Buf *out)
@@ -375,6 +394,9 @@ void log_close(Log *log)
     return;
   }
   if (log->file >= 0) {
+    if (log->ahead > log->offset && !cut_tail(log)) {
+      errno = 0;  // opening the log cuts them off as well
+    }
     close(log->file);
   }
   if (log->lock >= 0) {
@@ -386,6 +408,23 @@ void log_close(Log *log)
   free(log);
 }
 
+// Whether a record may begin at `offset`: zeros are only room for one.
+static bool has_record_at(const char *folder, SegmentFile segment, uint64_t offset)
+{
+  char path[PATH_MAX];
+  uint8_t header[LOG_RECORD_HEADER] = {0};
+  if (segment.size <= offset) {
+    return false;
+  }
+  segment_path(folder, segment.first, path);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  bool read = file >= 0 && pread(file, header, sizeof(header), (off_t)offset) > 0;
+  if (file >= 0) {
+    close(file);
+  }
+  return !read || memcmp(header, ZEROS, sizeof(header)) != 0;
+}
+
 bool log_has_more(const char *store, LogPosition from)
 {
   Buf folder = {0};
@@ -394,7 +433,9 @@ bool log_has_more(const char *store, LogPosition from)
   bool more = !list_segments((const char *)folder.data, &list, NULL);
   if (list.count) {
     SegmentFile last = list.items[list.count - 1];
-    more = last.first > from.segment || (last.first == from.segment && last.size > from.offset);
+    more = last.first > from.segment
+           || (last.first == from.segment
+               && has_record_at((const char *)folder.data, last, from.offset));
   }
   free(list.items);
   buf_deinit(&folder);
@@ -480,6 +521,27 @@ static bool make_segment(Log *log, Error *err)
   return true;
 }
 
+// Writes zeros behind the records. Where a file's size and blocks stay as they are, syncing it has
+// only the records to bring to the disk, and no change of the file system: half of the time. That
+// there is no room for zeros is no failure.
+static void write_ahead(Log *log)
+{
+  struct iovec parts[AHEAD_BYTES / ZERO_BYTES];
+  uint64_t room = log->options.segment_bytes;
+  if (log->offset >= room) {
+    return;
+  }
+  size_t left = room - log->offset < AHEAD_BYTES ? room - log->offset : AHEAD_BYTES;
+  int count = 0;
+  for (; left; count++) {
+    size_t size = left < ZERO_BYTES ? left : ZERO_BYTES;
+    parts[count] = (struct iovec){.iov_base = (void *)ZEROS, .iov_len = size};
+    left -= size;
+  }
+  ssize_t written = pwritev(log->file, parts, count, (off_t)log->offset);
+  log->ahead = log->offset + (written > 0 ? (uint64_t)written : 0);
+}
+
 bool log_has_room(const Log *log)
 {
   return log->file >= 0 && log->offset < log->options.segment_bytes;
@@ -493,6 +555,7 @@ static bool rotate(Log *log, Error *err)
     return true;
   }
   if (log->file >= 0) {
+    assert(log->ahead <= log->offset);  // an older segment ends with its last record
     if (!log_sync(log, err)) {
       return false;
     }
@@ -530,7 +593,7 @@ bool log_write(Log *log, Error *err)
   if (ok) {
     seal_group(log);
     ok = write_all(log, log->offset, buf_slice(&log->group), err);
-    if (!ok && ftruncate(log->file, (off_t)log->offset) != 0) {
+    if (!ok && !cut_tail(log)) {
       log->broken = true;
     }
   }
@@ -541,6 +604,9 @@ bool log_write(Log *log, Error *err)
   log->offset += log->group.size;
   log->segments.items[log->segments.count - 1].size = log->offset;
   log->written = log->next - 1;
+  if (log->offset > log->ahead && log->group.size <= AHEAD_GROUP) {
+    write_ahead(log);
+  }
   buf_reset(&log->group);
   return true;
 }

@@ -34,7 +34,7 @@ Log *log_open(const LogOptions *options, LogPosition from, LogVisit visit, void 
               Error *err);
 void log_close(Log *log);  // NULL is allowed
 
-// Whether there may be records after `from`. Looks at names and sizes only, without the lock.
+// Whether there may be records after `from`. Looks at names, sizes and a few bytes, without the lock.
 bool log_has_more(const char *store, LogPosition from);
 
 // Whether it can still be written to: not after a failed sync.

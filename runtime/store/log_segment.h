@@ -16,6 +16,7 @@
 //
 // A record that is cut or damaged ends the log if nothing behind it can have been acknowledged:
 // that is how a crash leaves a log. It is damage if a later record says that it was on the disk.
+// Behind the records of the segment that is being written there are zeros, which are none.
 
 #include <stdbool.h>
 #include <stdint.h>

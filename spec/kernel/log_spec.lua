@@ -144,6 +144,32 @@ describe('the log', function()
     assert.is_true(has_more(one))
   end)
 
+  it('has zeros behind its records only while it is written', function()
+    local payloads = { 'one', ('x'):rep(5000) }
+    local at = offsets(payloads)
+    local log = open()
+    append(log, { payloads[1] })
+    append(log, { payloads[2] })
+    local last = position_of(log)
+    local killed = space:read(segment(1))
+    assert.is_true(#killed > at[3])
+    assert.equal(at[3], #killed:gsub('%z+$', ''))
+    assert.is_false(C.tidemark_log_has_more(space.folder, ffi.new('uint64_t[3]', last)))
+    close(log)
+    assert.equal(at[3], #space:read(segment(1)))
+
+    space:write(segment(1), killed)
+    local found
+    log, found = open()
+    assert.same({ '1:' .. payloads[1], '2:' .. payloads[2] }, found)
+    assert.same(last, position_of(log))
+    append(log, { 'three' })
+    close(log)
+    log, found = open()
+    assert.equal('3:three', found[3])
+    close(log)
+  end)
+
   it('cuts a tail that was being written, at every byte', function()
     local payloads = { 'first', 'second record', 'the third' }
     local at = offsets(payloads)
