@@ -320,19 +320,36 @@ static bool produce(void *context, Batch *batch, Error *err)
   return true;
 }
 
+// The columns that the writer does not find in the spine: those of the plan, behind the spine's own
+// where its file does not have them. Such a spine has no rows.
+static Producer make_producer(History *history)
+{
+  const HistoryPlan *plan = &history->plan;
+  size_t assumed = plan->assumed ? plan->spine_column_count : 0;
+  const char **names = arena_zalloc(plan->arena, assumed + plan->column_count, sizeof(*names));
+  Type *types = arena_zalloc(plan->arena, assumed + plan->column_count, sizeof(*types));
+  for (size_t i = 0; i < assumed; i++) {
+    names[i] = plan->spine_columns[i].name;
+    types[i] = plan->spine_columns[i].type;
+  }
+  memcpy(names + assumed, plan->names, plan->column_count * sizeof(*names));
+  memcpy(types + assumed, plan->types, plan->column_count * sizeof(*types));
+  return (Producer){
+      .next = produce,
+      .context = history,
+      .names = names,
+      .types = types,
+      .count = assumed + plan->column_count,
+  };
+}
+
 static bool write_output(History *history, uint64_t *rows, Error *err)
 {
   const HistoryPlan *plan = &history->plan;
   const HistoryRequest *request = plan->request;
   Table spine = {.path = request->spine};
   Passthrough passthrough = {plan->time_column, request->time_unit};
-  Producer producer = {
-      .next = produce,
-      .context = history,
-      .names = plan->names,
-      .types = plan->types,
-      .count = plan->column_count,
-  };
+  Producer producer = make_producer(history);
   Duck *duck = engine_duck(plan->engine, err);
   return duck && write_file(duck, request->output, &spine, &passthrough, &producer, rows, err);
 }

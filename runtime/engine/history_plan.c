@@ -92,6 +92,21 @@ static const TableColumn *spine_column(const HistoryPlan *plan, const char *name
   return NULL;
 }
 
+// Whether the spine has the column. One of JSON or msgpack that has no rows does not say what
+// columns it has: then it has those that are asked for, so that a day without rows is no failure.
+static bool has_column(HistoryPlan *plan, const char *name, Type type)
+{
+  if (!spine_column(plan, name) && plan->assumed) {
+    size_t count = plan->spine_column_count;
+    TableColumn *columns = arena_zalloc(plan->arena, count + 1, sizeof(*columns));
+    memcpy(columns, plan->spine_columns, count * sizeof(*columns));
+    columns[count] = (TableColumn){.name = name, .type = type, .known = true};
+    plan->spine_columns = columns;
+    plan->spine_column_count++;
+  }
+  return spine_column(plan, name) != NULL;
+}
+
 static bool missing_column(HistoryPlan *plan, const char *name, const char *hint, Error *err)
 {
   const char **known = arena_zalloc(plan->arena, plan->spine_column_count, sizeof(*known));
@@ -124,7 +139,7 @@ static bool resolve_keys(HistoryPlan *plan, const Reference *reference, size_t *
     const char *key = view->keys[i].name;
     columns[i] = naming_key_column(reference, key, plan->roles, plan->role_count);
     types[i] = view->keys[i].type;
-    if (!spine_column(plan, columns[i])) {
+    if (!has_column(plan, columns[i], types[i])) {
       const char *hint = arena_print(plan->arena,
                                      "it is the key \"%s\" of feature_view \"%s\"; a column of "
                                      "another name is given by --map %s.%s=COLUMN",
@@ -216,13 +231,13 @@ static bool resolve_joins(HistoryPlan *plan, Error *err)
 // --- On-demand views ---
 
 // The columns of the request that the spine does not have, in quotes.
-static const char *lacking_columns(const HistoryPlan *plan, size_t *count)
+static const char *lacking_columns(HistoryPlan *plan, size_t *count)
 {
   const char *names = "";
   *count = 0;
   for (size_t i = 0; i < plan->on_demand.request_count; i++) {
     const char *name = plan->on_demand.request[i]->column;
-    if (!spine_column(plan, name)) {
+    if (!has_column(plan, name, plan->on_demand.request[i]->type)) {
       names = arena_print(plan->arena, "%s%s\"%s\"", names, *count ? ", " : "", name);
       (*count)++;
     }
@@ -317,12 +332,13 @@ static bool resolve(HistoryPlan *plan, Error *err)
                          err)) {
     return false;
   }
-  if (!spine_column(plan, plan->time_column)) {
+  plan->assumed = !plan->spine_column_count;
+  if (!has_column(plan, plan->time_column, (Type){.kind = TYPE_TIMESTAMP})) {
     return missing_column(plan, plan->time_column,
                           "it is the spine's time; another column is named by --timestamp COLUMN",
                           err);
   }
-  return check_request_columns(plan, err) && resolve_joins(plan, err) && resolve_columns(plan, err);
+  return resolve_joins(plan, err) && check_request_columns(plan, err) && resolve_columns(plan, err);
 }
 
 bool history_plan_make(HistoryPlan *plan, Engine *engine, const HistoryRequest *request,

@@ -25,6 +25,7 @@ typedef struct {
   size_t role_count;
   TableColumn *spine_columns;
   size_t spine_column_count;
+  bool assumed;             // the spine's file does not say that it has them
   const char *time_column;  // of the spine
 
   SpineKeys *keys;  // tuples of spine columns, shared by the joins

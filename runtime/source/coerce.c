@@ -425,7 +425,8 @@ static Value packed_value(MpReader *reader)
   case MP_FLOAT:
     return (Value){.kind = VALUE_REAL, .real = token.real};
   case MP_STR:
-    return (Value){.kind = VALUE_TEXT, .bytes = token.bytes};
+    return (Value){.kind = utf8_is_valid(token.bytes) ? VALUE_TEXT : VALUE_BYTES,
+                   .bytes = token.bytes};
   case MP_BIN:
     return (Value){.kind = VALUE_BYTES, .bytes = token.bytes};
   case MP_ARRAY:

@@ -141,9 +141,12 @@ static bool narrow_csv(Left *left, Format output, LeftColumn *columns, Error *er
   return true;
 }
 
-static bool is_time_column(const Passthrough *passthrough, const TableColumn *column)
+// JSON has no times: what stands for one stays the text that it is.
+static bool is_time_column(const Left *left, const Passthrough *passthrough,
+                           const TableColumn *column)
 {
-  return passthrough && passthrough->time_column && passthrough->time_unit == UNIT_NONE
+  bool json = left->files.format == FORMAT_JSON || left->files.format == FORMAT_JSONL;
+  return !json && passthrough && passthrough->time_column && passthrough->time_unit == UNIT_NONE
          && strcmp(passthrough->time_column, column->name) == 0
          && strcmp(column->type_text, "TIMESTAMP_NS") != 0;
 }
@@ -156,14 +159,16 @@ static bool plan_batches(Left *left, const TableColumn *found, Format output,
     return false;
   }
   for (size_t i = 0; i < left->count; i++) {
-    if (is_time_column(passthrough, &found[i])) {
+    if (is_time_column(left, passthrough, &found[i])) {
       columns[i].column.type = (Type){.kind = TYPE_TIMESTAMP};
     } else if (input == FORMAT_PARQUET) {
       plan_typed(left, i, &found[i], &columns[i]);
     } else if (input == FORMAT_JSON || input == FORMAT_JSONL) {
       plan_json(left, i, &found[i], output, &columns[i]);
     } else if (!found[i].known) {
-      return error_set(err, ERR_DATA, "column \"%s\" holds values of several types", found[i].name);
+      error_set(err, ERR_DATA, "column \"%s\" holds values of several types, or maps",
+                found[i].name);
+      return error_at(err, "%s", left->files.names[0]);
     }
   }
   return true;
@@ -240,6 +245,9 @@ bool left_open(Left *left, Duck *duck, const Table *table, Format output,
   if (!table_columns(&left->files, duck, &found, &left->count, &left->arena, err)) {
     left_close(left);
     return false;
+  }
+  if (left->files.blank) {
+    return true;
   }
   left->names = arena_zalloc(&left->arena, left->count + 1, sizeof(char *));
   left->types = arena_zalloc(&left->arena, left->count + 1, sizeof(Type));

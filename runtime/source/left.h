@@ -12,7 +12,8 @@ typedef struct {
   const char **names;
   Type *types;         // of the batches
   bool *verbatim;      // text that JSON takes as it is: numbers too wide for us, nested values
-  Reader *reader;      // rows as batches; NULL where DuckDB's vectors are handed on
+  Reader *reader;      // rows as batches; NULL where DuckDB's vectors are handed on, and where the
+                       // files are blank
   DuckStream *stream;  // those; NULL otherwise
   DuckType *stream_types;
   Arena arena;

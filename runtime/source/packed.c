@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "data/msgpack.h"
 #include "source/window.h"
 
@@ -126,6 +127,21 @@ static bool open_file(Maps *maps, Error *err)
   return window_open(&maps->window, maps->files->paths[file], maps->files->names[file], err);
 }
 
+bool packed_is_empty(const TableFiles *files, bool *empty, Error *err)
+{
+  Maps maps;
+  maps_open(&maps, files);
+  Slice map = {0};
+  bool ok = true;
+  for (; ok && !map.size && maps.file < files->count; maps.file++) {
+    ok = open_file(&maps, err) && next_map(&maps, false, &map, err);
+    window_close(&maps.window);
+  }
+  *empty = !map.size;
+  window_deinit(&maps.window);
+  return ok;
+}
+
 // Describing
 // ------------------------------------------------------------------------------------------
 
@@ -247,7 +263,8 @@ static void note_value(Key *key, MpReader *reader)
   }
 }
 
-static void note_map(Keys *keys, Slice map)
+// False when a column's name is no text.
+static bool note_map(Keys *keys, Slice map)
 {
   MpReader reader = {(const uint8_t *)map.data, (const uint8_t *)map.data + map.size};
   uint32_t pairs = mp_take(&reader).count;
@@ -256,12 +273,12 @@ static void note_map(Keys *keys, Slice map)
     MpReader name = reader;
     MpToken token = mp_take(&name);
     mp_skip(&reader, LIMITS);
-    if (token.kind == MP_STR || token.kind == MP_BIN) {
-      note_value(find_key(keys, token.bytes, &hint), &reader);
-    } else {
-      mp_skip(&reader, LIMITS);
+    if ((token.kind != MP_STR && token.kind != MP_BIN) || !utf8_is_valid(token.bytes)) {
+      return false;
     }
+    note_value(find_key(keys, token.bytes, &hint), &reader);
   }
+  return true;
 }
 
 static bool scan_keys(const TableFiles *files, Keys *keys, Error *err)
@@ -276,7 +293,9 @@ static bool scan_keys(const TableFiles *files, Keys *keys, Error *err)
       if (!ok || map.size == 0) {
         break;
       }
-      note_map(keys, map);
+      if (!note_map(keys, map)) {
+        ok = broken(&maps, "the name of a column is no text", err);
+      }
     }
     window_close(&maps.window);
   }
@@ -374,9 +393,6 @@ static void take_map(Packed *packed, Slice map, size_t row)
     mp_skip(&reader, LIMITS);
     const uint8_t *value = reader.at;
     mp_skip(&reader, LIMITS);
-    if (token.kind != MP_STR && token.kind != MP_BIN) {
-      continue;
-    }
     size_t at = wanted_position(packed, token.bytes, hint);
     if (at < packed->count) {
       packed->slices[at][row] = slice_of(value, (size_t)(reader.at - value));

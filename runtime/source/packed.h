@@ -12,6 +12,9 @@ enum {
 
 typedef struct Packed Packed;
 
+// Whether the files hold no row.
+bool packed_is_empty(const TableFiles *files, bool *empty, Error *err);
+
 // All keys of all files, in order of their first appearance, with the types that hold every value.
 bool packed_describe(const TableFiles *files, TableColumn **columns, size_t *count, Arena *arena,
                      Error *err);

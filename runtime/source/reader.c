@@ -282,6 +282,9 @@ static bool start(Reader *reader, const LeftColumn *columns, Error *err)
   if (!table_columns(reader->files, reader->duck, &all, &all_count, &reader->arena, err)) {
     return false;
   }
+  if (reader->files->blank) {
+    return true;  // whatever is asked for, there is nothing to read
+  }
   const TableColumn **found = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(void *));
   for (size_t i = 0; i < reader->count; i++) {
     Source *source = &reader->sources[i];
@@ -488,6 +491,10 @@ static void add_partitions(Reader *reader, RawRows *rows)
 
 static bool next_rows(Reader *reader, RawRows *rows, Error *err)
 {
+  if (reader->files->blank) {
+    *rows = (RawRows){0};
+    return true;
+  }
   if (!reader->csv && !reader->packed) {
     return next_chunk(reader, rows, err);
   }
@@ -697,7 +704,7 @@ uint64_t reader_total(Reader *reader)
   if (reader->parquet) {
     return parquet_scan_rows(reader->parquet);
   }
-  if (!reader->counted && reader->files->format == FORMAT_PARQUET) {
+  if (!reader->counted && (reader->files->format == FORMAT_PARQUET || is_json(reader))) {
     reader->total = table_count_rows(reader->files, reader->duck);
   }
   reader->counted = true;

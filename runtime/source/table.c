@@ -8,6 +8,7 @@
 
 #include "source/csv.h"
 #include "source/duck_inner.h"
+#include "source/json_check.h"
 #include "source/packed.h"
 #include "source/parquet_cursor.h"
 
@@ -416,6 +417,35 @@ static bool add_path(TableFiles *files, Duck *duck, const char *name, Error *err
   return true;
 }
 
+// Counts the rows of JSON files, which shows whether they are rows at all.
+static bool check_json(TableFiles *files, Error *err)
+{
+  files->rows = arena_zalloc(&files->arena, files->count, sizeof(*files->rows));
+  for (size_t file = 0; file < files->count; file++) {
+    if (!json_check(files, file, &files->rows[file], err)) {
+      return false;
+    }
+    files->blank = files->blank && !files->rows[file];
+  }
+  return true;
+}
+
+// Looks at what no file says of itself. Columns of folders stay known.
+static bool check_rows(TableFiles *files, Error *err)
+{
+  files->blank = true;
+  switch (files->format) {
+  case FORMAT_JSON:
+  case FORMAT_JSONL:
+    return check_json(files, err);
+  case FORMAT_PACKED:
+    return packed_is_empty(files, &files->blank, err);
+  default:
+    files->blank = false;
+    return true;
+  }
+}
+
 // Columns of the folders, and whether all files have the same ones.
 static bool check_several(TableFiles *files, Duck *duck, Error *err)
 {
@@ -441,7 +471,7 @@ static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *
   if (single && table->name) {
     files->names[0] = arena_print(&files->arena, "%s", table->name);
   }
-  return single || check_several(files, duck, err);
+  return (single || check_several(files, duck, err)) && check_rows(files, err);
 }
 
 // SQL
@@ -670,6 +700,11 @@ bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, s
 {
   bool csv = !files->sql && files->format == FORMAT_CSV;
   bool packed = !files->sql && files->format == FORMAT_PACKED;
+  if (files->blank) {
+    *count = 0;
+    *columns = NULL;
+    return true;
+  }
   if (!csv && !packed) {
     return parquet_knows(files, duck, columns, count, arena)
            || describe(files, duck, columns, count, arena, err);
@@ -699,6 +734,13 @@ bool table_describe(Duck *duck, const Table *table, TableColumn **columns, size_
 
 uint64_t table_count_rows(const TableFiles *files, Duck *duck)
 {
+  if (files->rows) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < files->count; i++) {
+      sum += files->rows[i];
+    }
+    return sum;
+  }
   Buf sql = {0};
   buf_print(&sql, "SELECT CAST(count(*) AS VARCHAR) FROM ");
   table_put_from(files, &sql, NULL, 0);
@@ -721,7 +763,10 @@ void table_place(const TableFiles *files, Duck *duck, uint64_t row, const char *
 {
   size_t file = 0;
   while (file + 1 < files->count) {
-    TableFiles one = {.format = files->format, .paths = &files->paths[file], .count = 1};
+    TableFiles one = {.format = files->format,
+                      .paths = &files->paths[file],
+                      .count = 1,
+                      .rows = files->rows ? &files->rows[file] : NULL};
     uint64_t count = table_count_rows(&one, duck);
     if (row < count) {
       break;

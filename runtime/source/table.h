@@ -26,6 +26,9 @@ typedef struct {
   size_t partition_count;
   const char **mixed;  // Parquet columns whose type is not the same in all files
   size_t mixed_count;
+  uint64_t *rows;  // of each JSON file; NULL for other formats
+  bool blank;      // files of JSON or msgpack without a row, so that nothing says what columns there
+                   // are: any that is asked for is one
   Arena arena;
 } TableFiles;  // the zero value is closed
 
@@ -52,7 +55,7 @@ typedef struct {
 
 void table_put_from(const TableFiles *files, Buf *sql, const JsonColumn *json, size_t count);
 
-// Rows of Parquet or JSON files; 0 when they cannot be read. Cheap for Parquet.
+// Rows of Parquet or JSON files; 0 when they cannot be read. Cheap.
 uint64_t table_count_rows(const TableFiles *files, Duck *duck);
 
 // The file and the position in it (from 0) of a row of all of them; asks DuckDB, so only for

@@ -467,11 +467,11 @@ static bool open_sides(Writer *writer, const Table *left, const Passthrough *pas
                          .context = producer->context,
                          .types = producer->types,
                          .count = producer->count};
-  writer->has_left = left != NULL;
   writer->has_right = producer->count > 0;
   if (left && !left_open(&writer->left, writer->duck, left, writer->format, passthrough, err)) {
     return false;
   }
+  writer->has_left = left && !writer->left.files.blank;
   writer->left_feed = (Feed){.next = next_left,
                              .context = writer->left.reader,
                              .types = writer->left.types,

@@ -19,7 +19,7 @@ typedef struct {
 // Columns of the table on the left that get a normal form on their way through: the time column.
 typedef struct {
   // A timestamp, printed as RFC 3339 in text formats; NULL: none. Integer columns stay as they are,
-  // and so do those of Parquet and JSON on their way to Parquet.
+  // and so does the text of JSON, which has no times, and what goes from Parquet to Parquet.
   const char *time_column;
   TimeUnit time_unit;
 } Passthrough;

@@ -103,6 +103,48 @@ describe('get-historical-features', function()
     end
   end)
 
+  -- Nothing says what columns such a spine has, and a day without rows was an error.
+  it('gives an empty training set for a spine of JSON or msgpack without rows', function()
+    p = project.new({ rows = ROWS })
+    p:write('spine.json', '[]')
+    p:write('spine.msgpack', '')
+    for _, spine in ipairs({ 'spine.json', 'spine.msgpack' }) do
+      for extension, text in pairs({ json = '[\n]\n', jsonl = '', msgpack = '',
+        csv = 'event_timestamp,driver_id,trips,trips__status\n' }) do
+        local out = p:path('out.' .. extension)
+        p:must('get-historical-features', '--spine', p:path(spine), '-o', out, '--features',
+          'rates:trips', '--statuses')
+        assert.equal(text, p:read('out.' .. extension))
+      end
+      p:must('get-historical-features', '--spine', p:path(spine), '-o', p:path('out.parquet'),
+        '--features', 'rates:trips')
+    end
+  end)
+
+  it('joins nothing with a JSON source that has no rows', function()
+    p = project.new({ definition = blueprints.driver({ source = { path = 'data/rows.json' } }),
+      apply = false })
+    p:write('data/rows.json', '[]')
+    p:must('apply')
+    local rows = p:history({ 'driver_id,event_timestamp', '1,2021-04-13' }, '--statuses')
+    assert.equal('NOT_FOUND', rows[1].trips__status)
+    p:must('materialize', '2021-01-01', '2022-01-01')
+  end)
+
+  -- It was written anew, in UTC.
+  it('leaves the time of a JSON spine as it is written', function()
+    p = project.new({ rows = ROWS })
+    local row = '{"driver_id":1,"event_timestamp":"2021-04-13T02:00:00+02:00"%s}\n'
+    p:write('spine.jsonl', row:format(''))
+    local function out(extension)
+      p:must('get-historical-features', '--spine', p:path('spine.jsonl'), '-o',
+        p:path('out.' .. extension), '--features', 'rates:trips')
+      return p:read('out.' .. extension)
+    end
+    assert.equal(row:format(',"trips":1'), out('jsonl'))
+    assert.equal('driver_id,event_timestamp,trips\n1,2021-04-13T02:00:00+02:00,1\n', out('csv'))
+  end)
+
   it('makes times of dates in the time column of a CSV spine', function()
     p = project.new({ rows = ROWS })
     p:write('spine.csv', 'driver_id,event_timestamp\n1,2021-04-13\n')

@@ -286,6 +286,45 @@ describe('source', function()
       assert.equal(line, files:text('out.jsonl'))
     end)
 
+    -- Scalars were a table of DuckDB's making, null was a row of nulls, and 20,000 levels ended the
+    -- process.
+    spec('names the row that is no object', function()
+      local cases = {
+        { '[{"a": 1}, 7]', 'row 2: expected an object from column names to values' },
+        { '[{"a": 1},\n null]', 'row 2: expected an object from column names to values' },
+        { '{"a": 1}\n[{"a": 2}]', 'row 2: expected an object from column names to values' },
+        { '"text"', 'row 1: expected an object from column names to values' },
+        { '[{"a": "]}"}] {"a": 2}', 'row 2: there is something behind the list of rows' },
+        { '[{"a": ' .. ('{"a":'):rep(20000) .. '1' .. ('}'):rep(20000) .. '}]',
+          'row 1: the values are nested too deeply' },
+      }
+      for _, case in ipairs(cases) do
+        files:put('in.json', case[1])
+        local _, message = read_one({ path = 'in.json' }, 'a', 'int64')
+        assert.equal('in.json:' .. case[2], message)
+      end
+      files:put('in.json', '\239\187\191[{"a": 1}]')
+      local _, message = read_one({ path = 'in.json' }, 'a', 'int64')
+      assert.equal('in.json: begins with a byte order mark: save it as UTF-8 without one', message)
+      files:put('in.jsonl', '[{"a": 1}]\n')
+      _, message = read_one({ path = 'in.jsonl' }, 'a', 'int64')
+      assert.equal('in.jsonl:row 1: expected an object from column names to values', message)
+    end)
+
+    -- They had no column at all.
+    spec('has every column where it has no rows, as msgpack does', function()
+      local empty = { ['a.json'] = '[]', ['b.json'] = ' \n', ['a.jsonl'] = '',
+        ['a.msgpack'] = '', ['b.msgpack'] = '\x90' }
+      for name, text in pairs(empty) do
+        files:put(name, text)
+        assert.same({}, read_one({ path = name }, 'a', 'list(int64)'), name)
+        assert.same({}, files:describe({ path = name }), name)
+      end
+      files:put('a.json', '[{}]')
+      local _, message = read_one({ path = 'a.json' }, 'a', 'int64')
+      assert.equal('a.json: feature "x": there is no column "a"', message)
+    end)
+
     spec('names the file of broken text', function()
       files:put('in.jsonl', '{"a": 1}\n{"a": \n')
       local values, message = read_one({ path = 'in.jsonl' }, 'a', 'int64')
@@ -313,6 +352,7 @@ describe('source', function()
         { '\x81\xa1a\x01\x81\xa1', 'in.msgpack:row 2: the file ends in the middle of a value' },
         { '\x92\x81\xa1a\x01', 'in.msgpack:row 2: the file ends in the middle of a value' },
         { '\x81\xa1a\xa1x', 'in.msgpack:row 1:column a: feature "x": expected int64, got "x"' },
+        { '\x82\xa1a\x01\x02\x03', 'in.msgpack:row 1: the name of a column is no text' },
       }
       for _, case in ipairs(cases) do
         files:put('in.msgpack', case[1])
@@ -320,6 +360,19 @@ describe('source', function()
         assert.equal(case[2], message)
       end
     end)
+  end)
+
+  -- Such text went on into files that nobody could read.
+  spec('text that is not UTF-8 is no text', function()
+    files:put('in.msgpack', '\x81\xa1a\xa1\xff')
+    local _, message = read_one({ path = 'in.msgpack' }, 'a', 'string')
+    assert.equal('in.msgpack:row 1:column a: feature "x": expected string, got 1 bytes', message)
+    assert.same({ '"\255"' }, read_one({ path = 'in.msgpack' }, 'a', 'bytes'))
+    _, message = files:write('out.csv', {}, { left = { path = 'in.msgpack' } })
+    assert.equal('in.msgpack:row 1:column a: column "a": expected string, got 1 bytes', message)
+    files:put('in.msgpack', '\x81\xa1a\x80')
+    _, message = files:write('out.csv', {}, { left = { path = 'in.msgpack' } })
+    assert.equal('in.msgpack: column "a" holds values of several types, or maps', message)
   end)
 
   -- The second of two columns that wanted a msgpack key was null; in JSON the two were an error.
