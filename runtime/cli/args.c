@@ -41,7 +41,7 @@ static const Option *find_in(const Option *options, Slice name, char letter)
 }
 
 // The command's own options come first: they may use a global one's letter.
-static const Option *find_option(const Args *args, Slice name, char letter)
+const Option *args_option(const Args *args, Slice name, char letter)
 {
   const Option *own = args->command ? args->command->options : NULL;
   const Option *found = find_in(own, name, letter);
@@ -232,7 +232,7 @@ static bool parse_long(Args *args, Cursor *cursor, Error *err)
   const char *text = cursor->argv[cursor->at++] + 2;
   const char *equals = strchr(text, '=');
   Slice name = slice_of(text, equals ? (size_t)(equals - text) : strlen(text));
-  const Option *option = find_option(args, name, '\0');
+  const Option *option = args_option(args, name, '\0');
   if (!option) {
     return unknown_option(args, name, err);
   }
@@ -255,7 +255,7 @@ static bool parse_short(Args *args, Cursor *cursor, Error *err)
 {
   const char *text = cursor->argv[cursor->at++] + 1;
   for (; *text; text++) {
-    const Option *option = find_option(args, (Slice){0}, *text);
+    const Option *option = args_option(args, (Slice){0}, *text);
     if (!option) {
       return error_set(err, ERR_USAGE, "unknown option \"-%c\"", *text);
     }
@@ -319,9 +319,12 @@ static bool parse_next(Args *args, Cursor *cursor, Error *err)
   return text[1] == '-' ? parse_long(args, cursor, err) : parse_short(args, cursor, err);
 }
 
-static bool check_counts(const Args *args, Error *err)
+bool args_check_counts(const Args *args, Error *err)
 {
   const Command *command = args->command;
+  if (!command || args->help || args->version) {
+    return true;
+  }
   if (args->argument_count < command->least) {
     return error_set(err, ERR_USAGE, "%s: an argument is missing: tidemark %s %s", command->name,
                      command->name, command->arguments);
@@ -360,10 +363,7 @@ bool args_parse(Args *args, int argc, char **argv, Arena *arena, Error *err)
                  : strcmp(format, "json") == 0 ? FORMAT_JSON
                  : strcmp(format, "csv") == 0  ? FORMAT_CSV
                                                : FORMAT_TABLE;
-  if (!good || !args->command || args->help || args->version) {
-    return good;
-  }
-  return check_counts(args, err);
+  return good;
 }
 
 bool args_has(const Args *args, const char *name)

@@ -17,6 +17,15 @@ typedef enum {
   VALUE_ADDRESS,  // "127.0.0.1:6570"
 } ValueKind;
 
+// Names that shells complete.
+typedef enum {
+  NAMES_NONE,
+  NAMES_COMMANDS,
+  NAMES_DECLARED,  // views of the definitions folder
+  NAMES_VIEWS,     // feature views that were applied
+  NAMES_SERVICES,
+} Names;
+
 // What a value has to be is checked when the command line is read, before anything is opened.
 typedef struct {
   const char *name;            // long form without its dashes; NULL ends a list
@@ -26,6 +35,7 @@ typedef struct {
   char letter;                 // short form, '\0' for none
   bool repeatable;             // every value counts, not only the last one
   ValueKind value;
+  Names names;
   uint64_t least;  // of numbers and sizes
   uint64_t most;   // 0: UINT32_MAX of numbers, any size
 } Option;
@@ -49,6 +59,7 @@ typedef struct {
   const Option *options;        // NULL: only the global ones
   const char *const *examples;  // NULL-terminated
   const char *const *choices;   // of the first argument, NULL-terminated; NULL: any
+  Names names;                  // of the first argument
   Rest rest;
   // Runs it. Sets args->status where a done command's exit status is not 0.
   bool (*run)(Args *args, Error *err);
@@ -76,6 +87,12 @@ struct Args {
 // Reads argv. On failure what was understood so far is there, so that the message can point to the
 // command's help. Texts are borrowed from argv.
 bool args_parse(Args *args, int argc, char **argv, Arena *arena, Error *err);
+
+// Whether as many arguments are there as the command takes.
+bool args_check_counts(const Args *args, Error *err);
+
+// An option that may stand on this line, by its name or its letter; NULL when there is none.
+const Option *args_option(const Args *args, Slice name, char letter);
 
 bool args_has(const Args *args, const char *name);
 const char *args_value(const Args *args, const char *name);  // the last one; NULL when not given

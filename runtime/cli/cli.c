@@ -25,7 +25,7 @@ static void fix_environment_path(const char *name)
   }
 }
 
-static bool enter_project(const Args *args, Error *err)
+bool cli_enter_project(const Args *args, Error *err)
 {
   const char *folder = args_value(args, "project");
   if (!folder) {
@@ -51,7 +51,7 @@ static bool run(Args *args, Error *err)
   } else if (!args->command) {
     help_print_overview(&out);
   } else {
-    good = enter_project(args, err) && args->command->run(args, err);
+    good = cli_enter_project(args, err) && args->command->run(args, err);
   }
   print_out(stdout, &out);
   buf_deinit(&out);
@@ -72,7 +72,8 @@ int cli_run(int argc, char **argv)
   Arena arena = {0};
   Error err = {0};
   Args args = {0};
-  bool good = args_parse(&args, argc, argv, &arena, &err) && run(&args, &err);
+  bool good = args_parse(&args, argc, argv, &arena, &err) && args_check_counts(&args, &err)
+              && run(&args, &err);
   good = flush_results(good ? &err : &(Error){0}) && good;
   int status = good ? args.status : error_exit_status(err.code);
   if (!good) {

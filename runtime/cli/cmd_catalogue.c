@@ -4,16 +4,6 @@
 #include "cli/print.h"
 #include "cli/session.h"
 
-// "feature-views" as the methods have it: "feature_views".
-static const char *kind_of(const Args *args)
-{
-  char *kind = arena_text(args->arena, slice_text(args->command->name));
-  for (char *at = kind; *at; at++) {
-    *at = *at == '-' ? '_' : *at;
-  }
-  return kind;
-}
-
 static bool check_action(const Args *args, bool *describe, Error *err)
 {
   const char *action = args->arguments[0];
@@ -68,7 +58,7 @@ bool cmd_catalogue_run(Args *args, Error *err)
     return false;
   }
   Params params = {0};
-  params_put_text(&params, "kind", kind_of(args));
+  params_put_text(&params, "kind", commands_kind(args->command, args->arena));
   if (describe) {
     params_put_text(&params, "name", args->arguments[1]);
   }

@@ -50,19 +50,20 @@ const Option GLOBAL_OPTIONS[] = {
     .name = "connect", .metavar = "HOST:PORT", .value = VALUE_ADDRESS, \
     .help = "ask a server instead of the local store"                  \
   }
-#define OPTION_SERVICE                                                                           \
-  {                                                                                              \
-    .name = "service", .letter = 's', .metavar = "NAME", .help = "features of a feature_service" \
+#define OPTION_SERVICE                                                            \
+  {                                                                               \
+    .name = "service", .letter = 's', .metavar = "NAME", .names = NAMES_SERVICES, \
+    .help = "features of a feature_service"                                       \
   }
 #define OPTION_FULL_NAMES                                                \
   {                                                                      \
     .name = "full-feature-names",                                        \
     .help = "name every column view__feature, not only where it must be" \
   }
-#define OPTION_VIEW                                                                              \
-  {                                                                                              \
-    .name = "view", .letter = 'v', .metavar = "VIEW", .help = "only this view; may be repeated", \
-    .repeatable = true                                                                           \
+#define OPTION_VIEW                                                         \
+  {                                                                         \
+    .name = "view", .letter = 'v', .metavar = "VIEW", .names = NAMES_VIEWS, \
+    .help = "only this view; may be repeated", .repeatable = true           \
   }
 #define OPTION_MEMORY                                                                       \
   {                                                                                         \
@@ -400,6 +401,7 @@ const Command COMMANDS[] = {
          "says so in its place. Nothing is written.",
      .options = TRY_OPTIONS,
      .examples = TRY_EXAMPLES,
+     .names = NAMES_DECLARED,
      .run = cmd_try_run},
     {.name = "test",
      .arguments = "[NAME|FILE...]",
@@ -411,6 +413,7 @@ const Command COMMANDS[] = {
          "run. Nothing is written. Exit status 1 when a test fails.",
      .options = TEST_OPTIONS,
      .examples = TEST_EXAMPLES,
+     .names = NAMES_DECLARED,
      .run = cmd_test_run},
     {.name = "get-historical-features",
      .arguments = "",
@@ -463,6 +466,7 @@ const Command COMMANDS[] = {
          "taken, unless the view's filter leaves them out.",
      .options = PUSH_OPTIONS,
      .examples = PUSH_EXAMPLES,
+     .names = NAMES_VIEWS,
      .run = cmd_push_run},
     {.name = "serve",
      .arguments = "",
@@ -563,10 +567,13 @@ const Command COMMANDS[] = {
      .examples = CONTRACT_EXAMPLES,
      .run = cmd_contract_run},
     {.name = "completion",
-     .arguments = "bash | zsh | fish",
+     .arguments = "bash | zsh | fish [WORD...]",
      .least = 1,
-     .most = 1,
+     .most = SIZE_MAX,
      .summary = "print a shell's completion script",
+     .details = "With WORDs, what could stand in the place of the last of them: that is what the "
+                "scripts ask.",
+     .rest = REST_AFTER_FIRST,
      .examples = COMPLETION_EXAMPLES,
      .choices = SHELLS,
      .run = cmd_completion_run},
@@ -581,6 +588,7 @@ const Command COMMANDS[] = {
      .summary = "show all commands, or what one takes",
      .options = HELP_OPTIONS,
      .examples = HELP_EXAMPLES,
+     .names = NAMES_COMMANDS,
      .run = cmd_help_run},
     {0},
 };
@@ -593,4 +601,13 @@ const Command *commands_find(const char *name)
     }
   }
   return NULL;
+}
+
+const char *commands_kind(const Command *command, Arena *arena)
+{
+  char *kind = arena_text(arena, slice_text(command->name));
+  for (char *at = kind; *at; at++) {
+    *at = *at == '-' ? '_' : *at;
+  }
+  return kind;
 }

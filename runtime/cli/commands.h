@@ -8,6 +8,9 @@ extern const Option GLOBAL_OPTIONS[];  // understood everywhere; ends with a NUL
 
 const Command *commands_find(const char *name);  // NULL when there is none
 
+// A command's name as the methods have it: "feature_views".
+const char *commands_kind(const Command *command, Arena *arena);
+
 bool cmd_init_run(Args *args, Error *err);
 bool cmd_plan_run(Args *args, Error *err);
 bool cmd_apply_run(Args *args, Error *err);
