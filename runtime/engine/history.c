@@ -408,10 +408,34 @@ static bool open_on_demand(History *history, Error *err)
   return history->on_demand && on_demand_open(plan, history->on_demand, err);
 }
 
+// What is written may be nothing that is read.
+static bool check_written(const History *history, const char *path, Error *err)
+{
+  const HistoryPlan *plan = &history->plan;
+  Duck *duck = engine_duck(plan->engine, err);
+  Table spine = {.path = plan->request->spine};
+  bool ok = duck && (!path || table_refuse_over(duck, &spine, path, err));
+  for (size_t i = 0; ok && path && i < plan->join_count; i++) {
+    Table source = {.path = engine_source_path(plan->engine, plan->joins[i].view->source)};
+    ok = table_refuse_over(duck, &source, path, err);
+  }
+  return ok;
+}
+
 static bool run(History *history, HistoryResult *result, Error *err)
 {
   const HistoryPlan *plan = &history->plan;
   const HistoryRequest *request = plan->request;
+  if (!check_written(history, request->output, err)
+      || !check_written(history, request->rejects, err)) {
+    return false;
+  }
+  if (request->rejects && strcmp(request->rejects, request->output) == 0) {
+    return error_set(
+        err, ERR_INVALID,
+        "cannot write \"%s\": it is the training set, rejects need a file of their own",
+        request->rejects);
+  }
   if (request->reject) {
     history->bad = bad_rows_open(plan->engine, request->rejects, err);
     if (!history->bad) {

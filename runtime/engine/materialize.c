@@ -409,6 +409,19 @@ static bool failed_after(const MaterializeResult *result, const char *view, Erro
   return false;
 }
 
+static bool check_rejects(Engine *engine, const MaterializeRequest *request, const View **views,
+                          size_t count, Error *err)
+{
+  Duck *duck = engine_duck(engine, err);
+  for (size_t i = 0; duck && request->rejects && i < count; i++) {
+    Table source = {.path = engine_source_path(engine, views[i]->source)};
+    if (!table_refuse_over(duck, &source, request->rejects, err)) {
+      return false;
+    }
+  }
+  return duck != NULL;
+}
+
 bool engine_materialize(Engine *engine, const MaterializeRequest *request,
                         MaterializeResult *result, Arena *arena, Error *err)
 {
@@ -423,7 +436,8 @@ bool engine_materialize(Engine *engine, const MaterializeRequest *request,
   FunctionPool functions;
   function_pool_init(&functions, catalog, engine_functions(engine));
   BadRows *bad = request->reject ? bad_rows_open(engine, request->rejects, err) : NULL;
-  bool ok = (!request->reject || bad) && choose_views(catalog, request, &views, &count, arena, err);
+  bool ok = (!request->reject || bad) && choose_views(catalog, request, &views, &count, arena, err)
+            && check_rejects(engine, request, views, count, err);
   if (ok) {
     result->views = arena_zalloc(arena, count, sizeof(*result->views));
   }

@@ -454,24 +454,51 @@ static bool check_several(TableFiles *files, Duck *duck, Error *err)
              || check_same_columns(files, duck, err));
 }
 
-static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *err)
+// The files of all paths, in order.
+static bool find_paths(TableFiles *files, Duck *duck, const char *paths, Error *err)
 {
-  const char *rest = table->path;
-  bool single = false;  // one path that names one file: its folders are no columns
+  const char *rest = paths;
   do {
     size_t size = strcspn(rest, "\n");
-    const char *name = arena_print(&files->arena, "%.*s", (int)size, rest);
-    if (!add_path(files, duck, name, err)) {
+    if (!add_path(files, duck, arena_print(&files->arena, "%.*s", (int)size, rest), err)) {
       return false;
     }
-    single = size == strlen(table->path) && files->count == 1 && is_there(files->paths[0])
-             && strcmp(files->names[0], name) == 0;
     rest += size + (rest[size] == '\n');
   } while (*rest);
+  return true;
+}
+
+static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *err)
+{
+  if (!find_paths(files, duck, table->path, err)) {
+    return false;
+  }
+  // One path that names one file: its folders are no columns.
+  bool single =
+      files->count == 1 && is_there(files->paths[0]) && strcmp(files->names[0], table->path) == 0;
   if (single && table->name) {
     files->names[0] = arena_print(&files->arena, "%s", table->name);
   }
   return (single || check_several(files, duck, err)) && check_rows(files, err);
+}
+
+bool table_refuse_over(Duck *duck, const Table *table, const char *path, Error *err)
+{
+  TableFiles files = {0};
+  struct stat to;
+  struct stat from;
+  bool same = false;
+  if (table->path && stat(duck_path(duck, path, &files.arena), &to) == 0
+      && find_paths(&files, duck, table->path, NULL)) {
+    for (size_t i = 0; !same && i < files.count; i++) {
+      same =
+          stat(files.paths[i], &from) == 0 && from.st_dev == to.st_dev && from.st_ino == to.st_ino;
+    }
+  }
+  table_close(&files);
+  return !same
+         || error_set(err, ERR_INVALID,
+                      "cannot write \"%s\": it is the file that is read; name another", path);
 }
 
 // SQL

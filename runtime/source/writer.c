@@ -65,20 +65,6 @@ static bool place_file(Writer *writer, const char *path, Error *err)
   return true;
 }
 
-// Overwriting what is read from would lose it, and do something else when run again.
-static bool refuse_input(Writer *writer, const Table *left, Error *err)
-{
-  struct stat from;
-  struct stat to;
-  if (!left || !left->path || stat(writer->path, &to) != 0
-      || stat(duck_path(writer->duck, left->path, &writer->arena), &from) != 0
-      || from.st_dev != to.st_dev || from.st_ino != to.st_ino) {
-    return true;
-  }
-  return error_set(err, ERR_INVALID,
-                   "cannot write \"%s\": it is the file that is read; name another", writer->shown);
-}
-
 static bool io_failed(const Writer *writer, Error *err)
 {
   return error_set(err, ERR_IO, "cannot write \"%s\": %m", writer->shown);
@@ -513,7 +499,7 @@ bool write_file(Duck *duck, const char *path, const Table *left, const Passthrou
                 const Producer *producer, uint64_t *rows, Error *err)
 {
   Writer writer = {.duck = duck, .file = -1};
-  bool ok = place_file(&writer, path, err) && refuse_input(&writer, left, err);
+  bool ok = place_file(&writer, path, err) && (!left || table_refuse_over(duck, left, path, err));
   if (ok) {
     bool handled;
     ok = try_append(&writer, left, producer, &handled, err)

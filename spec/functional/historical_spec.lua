@@ -209,6 +209,30 @@ describe('get-historical-features', function()
       assert.equal(table.concat(GOOD, '\n') .. '\n', p:read('spine.csv'))
     end)
 
+    -- The source was lost.
+    it('the training set, or the rejects, would take the place of a source', function()
+      p = project.new({ rows = ROWS })
+      local before = p:read('data/rows.csv')
+      p:write('spine.csv', table.concat(GOOD, '\n') .. '\n')
+      local function refuses(output, ...)
+        return p:fails('get-historical-features', '--spine', p:path('spine.csv'), '-o',
+          p:path(output), '--features', 'rates:*', ...)
+      end
+      local taken = 'it is the file that is read; name another'
+      assert.matches(taken, refuses('data/../data/rows.csv'), 1, true)
+      local function reject(path)
+        return '--on-bad-row', 'reject', '--rejects', p:path(path)
+      end
+      assert.matches(taken, refuses('out.csv', reject('data/rows.csv')), 1, true)
+      assert.matches(taken, refuses('out.csv', reject('spine.csv')), 1, true)
+      assert.matches('rejects need a file of their own', refuses('out.csv', reject('out.csv')), 1,
+        true)
+      assert.matches(taken, p:fails('materialize', '2021-01-01', '2022-01-01',
+        reject('data/rows.csv')), 1, true)
+      assert.equal(before, p:read('data/rows.csv'))
+      assert.is_false(p:exists('out.csv'))
+    end)
+
     it('a value does not fit its type', function()
       p = project.new({ rows = { '1,2021-04-12,,0,1,x', '2,2021-04-12,,0,1.5,x' } })
       local message = refused({ GOOD[1], '1,2021-04-13', '2,2021-04-13' }, '--features', 'rates:*')
