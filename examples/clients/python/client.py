@@ -5,7 +5,8 @@
     client.py HOST:PORT -f driver_hourly_stats:conv_rate -e driver_id=1001,1002 --now 2021-08-25
     client.py HOST:PORT --service trip_pricing -e driver_id=1001,1002 -r distance_km=3.2,8
 
-Values are numbers where they look like numbers; write 'dob_ssn="123"' for text that does.
+Values are numbers, true or false where they look like that, and null where nothing stands; write
+'dob_ssn="123"' for text that looks like a number.
 """
 
 import argparse
@@ -53,7 +54,12 @@ class Client:
             self.unpacker.feed(data)
 
 
+WORDS = {"true": True, "false": False, "": None}
+
+
 def parse_value(text):
+    if text in WORDS:
+        return WORDS[text]
     if text.startswith('"') and text.endswith('"') and len(text) > 1:
         return text[1:-1]
     for kind in (int, float):
@@ -80,12 +86,15 @@ def parse_time(text):
 
 
 def print_value(value):
+    for word, meaning in WORDS.items():
+        if value is meaning:
+            return word or "null"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def print_table(given, answer):
     """One line per feature, one column per row: readable for wide services."""
-    lines = [[name, *map(str, values)] for name, values in given.items()]
+    lines = [[name, *map(print_value, values)] for name, values in given.items()]
     for column, name in enumerate(answer["names"]):
         cells = [name]
         for row, statuses in zip(answer["rows"], answer["statuses"]):
