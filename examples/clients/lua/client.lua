@@ -51,7 +51,7 @@ local given = { entities = {}, request = {}, features = {} }
 
 local OPTIONS = {
   ['--service'] = function(value) given.service = value end,
-  ['--now'] = function(value) given.now = tidemark.time(value) end,
+  ['--now'] = function(value) given.now = value end,
   ['-f'] = function(value) table.insert(given.features, value) end,
   ['-e'] = function(value) add_column(given.entities, value) end,
   ['-r'] = function(value) add_column(given.request, value) end,
@@ -83,7 +83,7 @@ local function ask()
     features = #given.features > 0 and given.features or nil,
     entities = by_name(given.entities),
     request = by_name(given.request),
-    now = given.now,
+    now = given.now and tidemark.time(given.now),
     include = { 'statuses' },
   })
   server:close()

@@ -117,6 +117,9 @@ def main():
     parser.add_argument("--now", help="the time to judge ages at; default: now")
     options = parser.parse_args()
 
+    for argument in options.entity + options.request:
+        if "=" not in argument:
+            parser.error(f'"{argument}": expected NAME=VALUE[,VALUE...]')
     params = {
         "entities": parse_columns(options.entity),
         "request": parse_columns(options.request),
@@ -126,11 +129,11 @@ def main():
         params["service"] = options.service
     if options.feature:
         params["features"] = options.feature
-    if options.now:
-        params["now"] = parse_time(options.now)
     try:
+        if options.now:
+            params["now"] = parse_time(options.now)
         answer = Client(options.address).call("get_online_features", **params)
-    except (ServerError, OSError) as error:
+    except (ServerError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     print_table({**params["entities"], **params["request"]}, answer)
 
