@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 _Static_assert(KEY_DIGEST_SIZE == SHA256_DIGEST_LENGTH, "keys are cut with SHA-256");
 
@@ -58,7 +59,7 @@ static const char *kind_name(const MpToken *value)
   return NAMES[value->kind];
 }
 
-static bool wrong_type(Type type, const MpToken *value, Error *err)
+static bool wrong_number(Type type, const MpToken *value, Error *err)
 {
   char name[TYPE_TEXT_SIZE];
   type_print(type, name);
@@ -66,17 +67,46 @@ static bool wrong_type(Type type, const MpToken *value, Error *err)
     return error_set(err, ERR_INVALID, "expected %s, got %llu, which is beyond int64", name,
                      (unsigned long long)value->unsigned_integer);
   }
+  Buf shown = {0};
+  mp_print_float(value->real, value->narrow, &shown);
+  error_set(err, ERR_INVALID, "expected %s, got %.*s", name, (int)shown.size,
+            (const char *)shown.data);
+  buf_deinit(&shown);
+  return false;
+}
+
+static bool wrong_type(Type type, const MpToken *value, Error *err)
+{
+  char name[TYPE_TEXT_SIZE];
+  type_print(type, name);
   return error_set(err, ERR_INVALID, "expected %s, got %s", name, kind_name(value));
 }
 
 static bool put_time(Buf *out, Slice text, Error *err)
 {
   Time time;
-  if (!clock_parse(text, &time, err)) {
-    return false;
+  Error bad = {0};
+  if (!clock_parse(text, &time, &bad)) {
+    return error_set(err, ERR_INVALID, "%s", bad.message);
   }
   put_int(out, time);
   return true;
+}
+
+static bool put_number(Buf *out, Type type, const MpToken *value, Error *err)
+{
+  int64_t whole;
+  if (mp_whole(value, &whole)) {
+    put_int(out, whole);  // what no int32 equals is a key that is not there, not a mistake
+    return true;
+  }
+  if (value->kind == MP_FLOAT || value->kind == MP_UINT) {
+    return wrong_number(type, value, err);
+  }
+  if (type.kind == TYPE_TIMESTAMP && value->kind == MP_STR) {
+    return put_time(out, value->bytes, err);
+  }
+  return wrong_type(type, value, err);
 }
 
 bool key_put_msgpack(Buf *out, Type type, const MpToken *value, bool *null, Error *err)
@@ -99,18 +129,13 @@ bool key_put_msgpack(Buf *out, Type type, const MpToken *value, bool *null, Erro
     if (value->kind != MP_STR && (type.kind == TYPE_STRING || value->kind != MP_BIN)) {
       return wrong_type(type, value, err);
     }
+    if (type.kind == TYPE_STRING && !utf8_is_valid(value->bytes)) {
+      return error_set(err, ERR_INVALID, "the string is not UTF-8");
+    }
     put_bytes(out, value->bytes);
     return true;
   default:
-    if (type.kind == TYPE_TIMESTAMP && value->kind == MP_STR) {
-      return put_time(out, value->bytes, err);
-    }
-    if (value->kind != MP_INT) {
-      return wrong_type(type, value, err);
-    }
-    // An int64 that no int32 equals is a key that is not there, not a mistake.
-    put_int(out, value->integer);
-    return true;
+    return put_number(out, type, value, err);
   }
 }
 

@@ -93,6 +93,7 @@ static void set_float(MpToken *token, const uint8_t *at, size_t size)
 static MpStatus take_bytes(MpReader *reader, const uint8_t *at, uint64_t size, MpToken *token)
 {
   if ((uint64_t)(reader->end - at) < size) {
+    token->bytes.size = (size_t)size;
     return MP_MORE;
   }
   token->bytes = slice_of(at, (size_t)size);
@@ -154,10 +155,10 @@ static MpStatus take_long(MpReader *reader, uint8_t first, MpToken *token)
 
 MpStatus mp_next(MpReader *reader, MpToken *token)
 {
+  *token = (MpToken){0};
   if (reader->at == reader->end) {
     return MP_MORE;
   }
-  *token = (MpToken){0};
   uint8_t first = *reader->at;
   if (first <= 0x7f || first >= 0xe0) {
     token->kind = MP_INT;
@@ -173,6 +174,21 @@ MpStatus mp_next(MpReader *reader, MpToken *token)
   }
   reader->at++;
   return MP_OK;
+}
+
+bool mp_whole(const MpToken *token, int64_t *value)
+{
+  static const double TWO_TO_63 = 9223372036854775808.0;
+  if (token->kind == MP_INT) {
+    *value = token->integer;
+    return true;
+  }
+  double real = token->kind == MP_FLOAT ? token->real : (double)NAN;
+  if (!(real >= -TWO_TO_63 && real < TWO_TO_63) || trunc(real) != real) {
+    return false;
+  }
+  *value = (int64_t)real;
+  return true;
 }
 
 static uint64_t children(const MpToken *token)
@@ -304,7 +320,7 @@ static void print_string(Slice text, Buf *out)
   buf_put_byte(out, '"');
 }
 
-static void print_float(double value, bool narrow, Buf *out)
+void mp_print_float(double value, bool narrow, Buf *out)
 {
   if (isnan(value) || isinf(value)) {
     buf_print(out, "%s", isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
@@ -335,7 +351,7 @@ static void print_scalar(const MpToken *token, Buf *out)
     buf_print(out, "%llu", (unsigned long long)token->unsigned_integer);
     break;
   case MP_FLOAT:
-    print_float(token->real, token->narrow, out);
+    mp_print_float(token->real, token->narrow, out);
     break;
   case MP_STR:
   case MP_BIN:

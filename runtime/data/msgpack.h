@@ -48,7 +48,8 @@ typedef struct {
 
 typedef enum { MP_OK, MP_MORE, MP_BAD, MP_LIMIT } MpStatus;
 
-// Reads one token. MP_MORE: the bytes end inside it (nothing is consumed); MP_BAD: 0xc1.
+// Reads one token. MP_MORE: the bytes end inside it (nothing is consumed; `bytes.size` is how many
+// it has, where that much could be read); MP_BAD: 0xc1.
 MpStatus mp_next(MpReader *reader, MpToken *token);
 
 // Steps over one whole object, iteratively, within limits. A declared count larger than the bytes
@@ -78,6 +79,10 @@ static inline bool mp_is_text(const MpToken *token)
   return token->kind == MP_STR || token->kind == MP_BIN;
 }
 
+// Whether a token is a whole number of int64, as an integer of any width or as a float: languages
+// whose numbers are all floats cannot send it otherwise.
+bool mp_whole(const MpToken *token, int64_t *value);
+
 // Looks a key up in a map of checked bytes; `map` stands on the map's header. Keys may be str or
 // bin. The last of duplicate keys wins. False when it is not there or this is not a map.
 bool mp_map_get(MpReader map, const char *key, MpReader *value);
@@ -86,6 +91,9 @@ bool mp_map_get(MpReader map, const char *key, MpReader *value);
 // text that reads back as the same float (`1.0`, not `1`); NaN and infinities are NaN, Infinity,
 // -Infinity; bin is a string, ext null. Bytes that are not UTF-8 become U+FFFD.
 void mp_print_json(MpReader *reader, Buf *out);
+
+// A float as mp_print_json prints it.
+void mp_print_float(double value, bool narrow, Buf *out);
 
 // A msgpack-c packer that appends to `buf`.
 msgpack_packer mp_packer(Buf *buf);

@@ -269,10 +269,12 @@ static bool encode_key(Encoder *it, uint32_t row)
       return reject(it, row, field->name, "the key is null");
     }
     bool narrow = field->type.kind == TYPE_INT32;
-    if (narrow && (token.integer < INT32_MIN || token.integer > INT32_MAX)) {
+    int64_t whole = 0;
+    mp_whole(&token, &whole);
+    if (narrow && (whole < INT32_MIN || whole > INT32_MAX)) {
       return reject(it, row, field->name, "the number is not one of int32");
     }
-    if (field->type.kind == TYPE_TIMESTAMP && token.kind == MP_INT && token.integer == TIME_NULL) {
+    if (field->type.kind == TYPE_TIMESTAMP && whole == TIME_NULL) {
       return reject(it, row, field->name, "the number is not one of timestamp");
     }
   }
@@ -487,6 +489,9 @@ static bool find_values(Encoder *it, uint32_t row, MpReader *reader)
       Slice shown = slice_of(name.bytes.data, (size_t)slice_quoted(name.bytes));
       return reject_for(it, row, arena_text(it->arena, shown));
     }
+    if (it->values[known->place].at && known != &it->ignored) {
+      return reject(it, row, known->name.data, "the field is given twice");
+    }
     it->values[known->place] = map;
     mp_step(&map);
   }
@@ -526,6 +531,10 @@ static bool encode_columns(Encoder *it, MpReader reader, uint32_t columns, Error
       return error_set(err, ERR_INVALID,
                        "column \"%.*s\" has %" PRIu32 " rows, others have %" PRIu32,
                        slice_quoted(name.bytes), name.bytes.data, list.count, rows);
+    }
+    if (cursors[known->place].at && known != &it->ignored) {
+      return error_set(err, ERR_INVALID, "column \"%.*s\" is given twice", slice_quoted(name.bytes),
+                       name.bytes.data);
     }
     rows = list.count;
     cursors[known->place] = column;

@@ -10,8 +10,6 @@
 #include "data/row.h"
 #include "source/text.h"
 
-static const double TWO_TO_63 = 9223372036854775808.0;
-
 static const char *const KIND_NAMES[] = {
     [MP_NIL] = "nil",     [MP_BOOL] = "bool",     [MP_INT] = "integer", [MP_UINT] = "integer",
     [MP_FLOAT] = "float", [MP_STR] = "string",    [MP_BIN] = "bytes",   [MP_ARRAY] = "list",
@@ -31,36 +29,32 @@ static bool out_of_range(Type type, Error *err)
   return error_set(err, ERR_DATA, "the number is not one of %s", type_print(type, name));
 }
 
+static bool take_whole(Type type, const MpToken *token, int64_t *value, Error *err)
+{
+  bool number = token->kind == MP_INT || token->kind == MP_UINT || token->kind == MP_FLOAT;
+  if (!number) {
+    return wrong_type(type, token, err);
+  }
+  return mp_whole(token, value) || out_of_range(type, err);
+}
+
 bool push_value_time(const MpToken *token, int64_t *time, Error *err)
 {
   if (token->kind == MP_STR) {
     return clock_parse(token->bytes, time, err);
   }
-  if (token->kind != MP_INT) {
-    return wrong_type((Type){.kind = TYPE_TIMESTAMP}, token, err);
-  }
-  *time = token->integer;
-  return *time != TIME_NULL || out_of_range((Type){.kind = TYPE_TIMESTAMP}, err);
+  return take_whole((Type){.kind = TYPE_TIMESTAMP}, token, time, err)
+         && (*time != TIME_NULL || out_of_range((Type){.kind = TYPE_TIMESTAMP}, err));
 }
 
 static bool take_integer(Type type, const MpToken *token, int64_t *value, Error *err)
 {
-  if (token->kind == MP_INT) {
-    *value = token->integer;
-  } else if (token->kind == MP_FLOAT) {
-    double real = token->real;
-    if (!(real >= -TWO_TO_63 && real < TWO_TO_63) || trunc(real) != real) {
-      return out_of_range(type, err);
-    }
-    *value = (int64_t)real;
-  } else if (token->kind == MP_UINT) {
-    return out_of_range(type, err);
-  } else {
-    return wrong_type(type, token, err);
-  }
-  return type.kind != TYPE_INT32 || (*value >= INT32_MIN && *value <= INT32_MAX)
-         || out_of_range(type, err);
+  return take_whole(type, token, value, err)
+         && (type.kind != TYPE_INT32 || (*value >= INT32_MIN && *value <= INT32_MAX)
+             || out_of_range(type, err));
 }
+
+static const double TWO_TO_63 = 9223372036854775808.0;
 
 static bool take_real(Type type, const MpToken *token, double *value, Error *err)
 {

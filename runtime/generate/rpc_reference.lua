@@ -100,8 +100,9 @@ TCP, so that any client of it works:
 `params` is an array with one map; an empty array stands for an empty map. A parameter that is nil
 counts as not given; one that is not known is an error with a suggestion. Requests may be sent
 without waiting for answers, which carry the id of their request and may come in any order. Times
-are integers: microseconds since 1970-01-01T00:00:00Z. Fields may be added to results; none will be
-taken away.
+are integers: microseconds since 1970-01-01T00:00:00Z. A float that is a whole number, which is all
+that some languages have, does for an integer: as a key, a value or a time. Fields may be added to
+results; none will be taken away.
 
 Errors are arrays `[code, message, details]`; `details.where` names the parameter or the place in a
 file, such as `entities.driver_id[3]`. Codes are stable:

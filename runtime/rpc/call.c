@@ -75,6 +75,23 @@ static bool wrong_type(const Parameter *parameter, Error *err)
                    expectation(parameter->type));
 }
 
+// With all the values it could be, where none is near.
+static bool unknown_value(const Parameter *parameter, Slice text, Error *err)
+{
+  if (catalog_suggest(text, parameter->values, parameter->value_count)) {
+    return unknown(parameter->name, text, parameter->values, parameter->value_count, ERR_INVALID,
+                   err);
+  }
+  Buf all = {0};
+  for (size_t i = 0; i < parameter->value_count; i++) {
+    buf_print(&all, "%s\"%s\"", i ? ", " : "", parameter->values[i]);
+  }
+  error_set(err, ERR_INVALID, "unknown %s \"%.*s\": expected one of %.*s", parameter->name,
+            slice_quoted(text), text.data, (int)all.size, (const char *)all.data);
+  buf_deinit(&all);
+  return false;
+}
+
 static bool check_value(const Parameter *parameter, Slice text, Error *err)
 {
   for (size_t i = 0; i < parameter->value_count; i++) {
@@ -82,9 +99,7 @@ static bool check_value(const Parameter *parameter, Slice text, Error *err)
       return true;
     }
   }
-  return !parameter->values
-         || unknown(parameter->name, text, parameter->values, parameter->value_count, ERR_INVALID,
-                    err);
+  return !parameter->values || unknown_value(parameter, text, err);
 }
 
 static bool take_texts(const Parameter *parameter, Slice raw, uint32_t count, MpReader reader,
@@ -112,10 +127,9 @@ static bool take_time(const Parameter *parameter, const MpToken *token, Time *ti
     Error bad = {0};
     return clock_parse(token->bytes, time, &bad) || error_set(err, ERR_INVALID, "%s", bad.message);
   }
-  if (token->kind != MP_INT) {
+  if (!mp_whole(token, time)) {
     return wrong_type(parameter, err);
   }
-  *time = token->integer;
   return *time != TIME_NULL || error_set(err, ERR_INVALID, "%s is out of range", parameter->name);
 }
 

@@ -56,8 +56,10 @@ static bool check_first(const MpToken *token, Error *err)
   return error_set(err, ERR_PROTOCOL, "expected a msgpack-RPC message: an array of 3 or 4 values");
 }
 
-// Goes on to the end of the frame or of the bytes.
-static FrameStatus scan_bytes(FrameScan *scan, Slice bytes, const FrameLimits *limits, Error *err)
+// Goes on to the end of the frame or of the bytes. *least: of how many bytes the frame is, as far
+// as that is known; a text says how long it is going to be.
+static FrameStatus scan_bytes(FrameScan *scan, Slice bytes, const FrameLimits *limits,
+                              uint64_t *least, Error *err)
 {
   const uint8_t *start = (const uint8_t *)bytes.data;
   MpReader reader = {start + scan->scanned, start + bytes.size};
@@ -65,6 +67,8 @@ static FrameStatus scan_bytes(FrameScan *scan, Slice bytes, const FrameLimits *l
     MpToken token;
     MpStatus status = mp_next(&reader, &token);
     if (status == MP_MORE) {
+      uint64_t announced = scan->scanned + (uint64_t)token.bytes.size;
+      *least = announced > bytes.size ? announced : bytes.size;
       return FRAME_MORE;
     }
     if (status != MP_OK) {
@@ -80,6 +84,7 @@ static FrameStatus scan_bytes(FrameScan *scan, Slice bytes, const FrameLimits *l
     }
     scan->scanned = (size_t)(reader.at - start);
   } while (scan->depth);
+  *least = scan->scanned;
   return FRAME_OK;
 }
 
@@ -166,9 +171,9 @@ FrameStatus frame_next(FrameScan *scan, Slice bytes, const FrameLimits *limits, 
   assert(scan->scanned <= bytes.size);
   *frame = (Frame){0};
 
-  FrameStatus status = scan_bytes(scan, bytes, limits, err);
-  uint64_t seen = status == FRAME_OK ? scan->scanned : bytes.size;
-  if (status != FRAME_BAD && seen > limits->size) {
+  uint64_t least = 0;
+  FrameStatus status = scan_bytes(scan, bytes, limits, &least, err);
+  if (status != FRAME_BAD && least > limits->size) {
     error_set(err, ERR_LIMIT, "the frame is larger than %" PRIu64 " bytes", limits->size);
     status = FRAME_BAD;
   }

@@ -43,6 +43,13 @@ static bool unknown_name(const Given *given, const MpToken *name, Arena *arena, 
   return error_at(err, "%s.%.*s", given->parameter, slice_quoted(text), text.data);
 }
 
+static bool given_twice(const Given *given, size_t place, Error *err)
+{
+  const char *name = given->names[place].name;
+  error_set(err, ERR_INVALID, "%s \"%s\" is given twice", given->column, name);
+  return error_at(err, "%s.%s", given->parameter, name);
+}
+
 // All that are missing, the place being the first one's.
 static bool missing_names(const Given *given, const bool *there, const char *where, Error *err)
 {
@@ -150,6 +157,9 @@ static bool take_columns(Given *given, MpReader reader, uint32_t count, bool *th
     if (place == given->name_count) {
       return unknown_name(given, &name, arena, err);
     }
+    if (there[place]) {
+      return given_twice(given, place, err);
+    }
     if (!take_column(given, place, reader, arena, err)) {
       return false;
     }
@@ -177,6 +187,9 @@ static bool take_row(Given *given, size_t row, MpReader *reader, bool *there, Ar
     size_t place = find_name(given, &name);
     if (place == given->name_count) {
       return unknown_name(given, &name, arena, err);
+    }
+    if (there[place]) {
+      return given_twice(given, place, err);
     }
     if (!take_value(given, place, row, reader, err)) {
       return error_at(err, "%s[%zu].%s", given->parameter, row, given->names[place].name);

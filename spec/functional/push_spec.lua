@@ -139,7 +139,8 @@ describe('push', function()
       fails({ view = 'rate', rows = { {} } }))
     assert.equal('feature_view "rates" has no field "driver", did you mean "driver_id"?',
       fails({ view = 'rates', rows = { driver = { 1 } } }))
-    assert.equal('unknown to "of"', fails({ view = 'rates', rows = { {} }, to = 'of' }))
+    assert.equal('unknown to "of": expected one of "online", "offline", "both"',
+      fails({ view = 'rates', rows = { {} }, to = 'of' }))
   end)
 
   it('takes a file, and says which rows it did not take', function()

@@ -1,6 +1,7 @@
 -- The protocol, byte by byte: framing, pipelining, limits, hostile peers, and clients that are not
 -- ours.
 
+local data = require 'spec.support.data'
 local mpack = require 'mpack'
 local uv = require 'luv'
 local process = require 'spec.support.process'
@@ -100,6 +101,35 @@ describe('the wire', function()
     end
   end)
 
+  it('takes whole numbers as floats, for keys, values and times alike', function()
+    local function float(bytes, number) -- in the place of the text "********"
+      local packed = data.pack('float64', number):gsub('%%', '%%%%')
+      return (bytes:gsub('\168' .. ('%*'):rep(8), packed))
+    end
+    local now = tidemark.time(NOW)
+    local raw = connect()
+    raw:write(float(wire.request(1, 'push',
+      { view = 'rates', rows = { { driver_id = '********', event_time = 5, rate = 0.25 } } }), 77))
+    raw:write(float(wire.request(2, 'push',
+      { view = 'rates', rows = { { driver_id = 78, event_time = '********', trips = 3 } } }), now))
+    raw:write(float(wire.request(3, 'push',
+      { view = 'rates', rows = { { driver_id = 79, event_time = 5, trips = '********' } } }), 12))
+    assert.same({ 1, 1, 1 },
+      { raw:answers(1)[1][4].written, raw:answers(1)[1][4].written, raw:answers(1)[1][4].written })
+    raw:write(float(online(4, '********'), 77))
+    raw:write(float(wire.request(5, 'get_online_features',
+      { service = 'ranking', entities = { driver_id = { 78, 79 } }, now = '********' }), now))
+    raw:write(float(online(6, '********'), 77.5))
+    local answers = {}
+    for _, answer in ipairs(raw:answers(3)) do
+      answers[answer[2]] = answer
+    end
+    assert.same({ 0.25, mpack.NIL, mpack.NIL }, answers[4][4].rows[1])
+    assert.same({ { mpack.NIL, 3, mpack.NIL }, { mpack.NIL, 12, mpack.NIL } }, answers[5][4].rows)
+    assert.same({ INVALID, 'expected int64, got 77.5', { where = 'entities.driver_id[0]' } },
+      answers[6][3])
+  end)
+
   it('does not answer notifications', function()
     local raw = connect()
     raw:write('\147\2\166health\144' .. '\147\2\167no_such\144' .. wire.request(9, 'health'))
@@ -154,6 +184,9 @@ describe('the wire', function()
     local small = start('--max-frame', '1000', '--max-depth', '5')
     for _, bytes in ipairs({
       '\148\0\5\161a\145\219\0\1\0\0' .. ('x'):rep(2000),
+      '\148\0\5\161a\145\219\255\255\255\255',
+      '\148\0\5\161a\145\197\3\233',
+      '\148\0\5\161a\145\201\0\1\0\0\1',
       '\148\0\5\161a\221\255\255\255\255',
       '\148\0\5\161a' .. ('\145'):rep(5),
     }) do
@@ -320,6 +353,10 @@ describe('a call', function()
       INVALID, 'a key has to be a single value', 'entities.driver_id[1]',
     },
     {
+      'push', { view = 'rates', rows = {}, to = 'nowhere' }, INVALID,
+      'unknown to "nowhere": expected one of "online", "offline", "both"', 'to',
+    },
+    {
       'get_online_features', { service = 'ranking', entities = { driver_id = 1 }, now = 'noon' },
       INVALID, nil, 'now',
     },
@@ -346,6 +383,31 @@ describe('a call', function()
   it('quotes a name that is not UTF-8 as text', function()
     local _, err = server:call('\255\254list\200', {})
     assert.equal('unknown method "??list?", did you mean "list"?', err[2])
+  end)
+
+  it('with a name twice is refused, whichever of the two was meant', function()
+    local raw = wire.open(server.address)
+    finally(function()
+      raw:close()
+    end)
+    local function twice(id, method, params)
+      return (wire.request(id, method, params):gsub('driver_iX', 'driver_id'))
+    end
+    raw:write(twice(1, 'get_online_features',
+      { service = 'ranking', entities = { driver_id = { 1 }, driver_iX = { 2 } } }))
+    raw:write(twice(2, 'get_online_features',
+      { service = 'ranking', entities = { { driver_id = 1, driver_iX = 2 } } }))
+    raw:write(twice(3, 'push', { view = 'rates', rows = { driver_id = { 1 }, driver_iX = { 2 } } }))
+    raw:write(wire.request(4, 'push', { view = 'rates',
+      rows = { { driver_id = 1, event_time = 1, event_timestamp = 2, rate = 1 } } }))
+    local said = {}
+    for _, answer in ipairs(raw:answers(4)) do
+      said[answer[2]] = answer[4] == mpack.NIL and answer[3][2] or answer[4].rejected[1].reason
+    end
+    assert.same({
+      'entity column "driver_id" is given twice', 'entity column "driver_id" is given twice',
+      'column "driver_id" is given twice', 'the field is given twice',
+    }, said)
   end)
 
   it('has a bound on rows', function()

@@ -226,6 +226,8 @@ describe('a push', function()
       { id = 1, zone = 'a', event_time = 1, b = '\255' },
       7,
       { id = -2147483648, zone = 'a', event_time = 1, a = 2.0 },
+      { id = 2147483648.5, zone = 'a', event_time = 1 },
+      { id = 1, zone = '\255', event_time = 1 },
     })
     assert.equal(2, result[1])
     local reasons = {}
@@ -245,6 +247,8 @@ describe('a push', function()
       '10 d: feature_view "narrow" has no field "d"',
       '11 b: the string is not UTF-8',
       '12 : a row has to be a map of its fields',
+      '14 id: expected int32, got 2147483648.5',
+      '15 zone: the string is not UTF-8',
     }, reasons)
   end)
 
