@@ -191,6 +191,19 @@ const OnDemand *on_demand_wants(const OnDemandPlan *plan, const Field *request)
   return NULL;
 }
 
+const OnDemand *on_demand_needs(const OnDemandPlan *plan, const View *view)
+{
+  for (size_t i = 0; i < plan->step_count; i++) {
+    const OnDemand *step = plan->steps[i].view;
+    for (size_t k = 0; k < step->reference_count; k++) {
+      if (step->references[k].view == view) {
+        return step;
+      }
+    }
+  }
+  return NULL;
+}
+
 // Computing ---------------------------------------------------------------------------------------
 
 // A row that failed, of a view that says null on_error.

@@ -45,6 +45,9 @@ size_t on_demand_column(const OnDemandPlan *plan, const Reference *reference);
 // The first step that wants a column of the request, for messages.
 const OnDemand *on_demand_wants(const OnDemandPlan *plan, const Field *request);
 
+// The first step that wants a feature of a stored view, for messages.
+const OnDemand *on_demand_needs(const OnDemandPlan *plan, const View *view);
+
 // The column of what the request brings.
 static inline size_t on_demand_request_column(const OnDemandPlan *plan, size_t request)
 {

@@ -87,10 +87,26 @@ static size_t add_tuple(OnlinePlan *plan, const size_t *keys, size_t count)
   return plan->tuple_count++;
 }
 
+// `column` is one that was asked for, or an input of an on-demand view.
+static bool not_online(const OnlinePlan *plan, size_t column, Error *err)
+{
+  const View *view = plan->columns[column].view;
+  error_set(err, ERR_INVALID,
+            "feature_view \"%s\" is not kept online (online = false in %s): leave it out here, or "
+            "apply it without that and materialize",
+            view->declared.name, view->declared.at);
+  if (plan->demand && column >= plan->demand->shown) {
+    const OnDemand *needs = on_demand_needs(&plan->demand->plan, view);
+    error_wrap(err, "on_demand_feature_view \"%s\" needs it", needs->declared.name);
+  }
+  return false;
+}
+
 // Finds the look-up that a column needs; new ones join the list.
-static bool add_lookup(OnlinePlan *plan, const Reference *column, const RoleKey *roles,
+static bool add_lookup(OnlinePlan *plan, size_t column_number, const RoleKey *roles,
                        size_t role_count, size_t *number, Error *err)
 {
+  const Reference *column = &plan->columns[column_number];
   const View *view = column->view;
   for (*number = 0; *number < plan->lookup_count; (*number)++) {
     const Lookup *lookup = &plan->lookups[*number];
@@ -99,10 +115,7 @@ static bool add_lookup(OnlinePlan *plan, const Reference *column, const RoleKey 
     }
   }
   if (!view->online) {
-    return error_set(err, ERR_INVALID,
-                     "feature_view \"%s\" is not kept online (online = false in %s): leave it out "
-                     "here, or apply it without that and materialize",
-                     view->declared.name, view->declared.at);
+    return not_online(plan, column_number, err);
   }
   size_t *keys = arena_zalloc(&plan->arena, view->key_count, sizeof(*keys));
   for (size_t i = 0; i < view->key_count; i++) {
@@ -157,7 +170,7 @@ static bool add_columns(OnlinePlan *plan, const RoleKey *roles, size_t role_coun
   for (size_t i = 0; i < plan->column_count; i++) {
     uint32_t slot = plan->columns[i].feature->slot;
     size_t lookup;
-    if (!add_lookup(plan, &plan->columns[i], roles, role_count, &lookup, err)) {
+    if (!add_lookup(plan, i, roles, role_count, &lookup, err)) {
       return false;
     }
     assert(plan->spans && plan->span_count <= i);

@@ -254,6 +254,26 @@ describe('on-demand views in training sets', function()
   end)
 end)
 
+describe('an on-demand view of features that are not kept online', function()
+  it('says so with its name, and which view is not', function()
+    local p = projects.new({
+      rows = ROWS,
+      definition = DEFINITION:gsub('feature_view "rates" {', '%0 online = false,', 1),
+    })
+    p:must('apply', '--quiet')
+    local server = servers.start(p.folder)
+    finally(function()
+      server:stop()
+      p:remove()
+    end)
+    local _, err = server:call('get_online_features',
+      { features = { 'tip:tip' }, entities = { driver_id = 1 }, request = { km = 1, seats = 1 } })
+    assert.matches('^on_demand_feature_view "fare" needs it: feature_view "rates" is not kept '
+      .. 'online %(online = false in [^)]+%): leave it out here', err[2])
+    assert.equal(INVALID, err[1])
+  end)
+end)
+
 describe('on-demand views at serving', function()
   local p, server
 
