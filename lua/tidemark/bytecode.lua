@@ -77,6 +77,21 @@ function M.opcode(example, pc)
   return instruction_at(example, pc).op
 end
 
+local CALL = M.opcode(function(f) f() end, 2)
+
+--- The lines with calls that nobody takes the results of.
+---@param callee function
+---@return table<integer, boolean>
+function M.call_statements(callee)
+  local lines = {}
+  for pc, instruction in instructions(callee) do
+    if instruction.op == CALL and instruction.b == 1 then
+      lines[util.funcinfo(callee, pc).currentline] = true
+    end
+  end
+  return lines
+end
+
 --- The opcodes of an example.
 local function opcodes_of(example)
   local found = {}

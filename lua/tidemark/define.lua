@@ -5,6 +5,7 @@
 -- indexed and is not spoken of again, a file that cannot be run still counts as possibly declaring
 -- what it seems to, and a reference is only reported when its target is certainly missing.
 
+local bytecode = require 'tidemark.bytecode'
 local digest = require 'tidemark.digest'
 local inputs = require 'tidemark.inputs'
 local instrument = require 'tidemark.instrument'
@@ -129,19 +130,38 @@ local function own_path(source)
   return source:match('^@(definitions/.*)$') or source:match('^@(lib/.*)$')
 end
 
---- The line of the definition file that is running.
+--- The line of the definition file that is running, and the function.
 local function current_place()
   for level = 3, 20 do
-    local info = debug.getinfo(level, 'Sl')
+    local info = debug.getinfo(level, 'Slf')
     if not info then
       break
     end
     local path = own_path(info.source)
     if path and info.currentline > 0 then
-      return path, info.currentline
+      return path, info.currentline, info.func
     end
   end
   return nil
+end
+
+--- Notes for the elements in a table that they are where somebody looks at them.
+local function place_elements(loading, items)
+  local todo, seen = { items }, {}
+  while #todo > 0 do
+    local value = table.remove(todo)
+    local element = loading.elements[value]
+    if element then
+      element.placed = true
+    elseif type(value) == 'table' and not seen[value] then
+      seen[value] = true
+      for _, item in pairs(value) do
+        if type(item) == 'table' then
+          todo[#todo + 1] = item
+        end
+      end
+    end
+  end
 end
 
 --- Something for the place of an unknown word: call it, index it, it stays unknown.
@@ -156,6 +176,7 @@ local function make_unknown(loading)
       if type(name) == 'string' then
         loading.maybe[name] = true
       end
+      place_elements(loading, name)
       return unknown
     end,
     __metatable = 'locked',
@@ -205,6 +226,7 @@ local function make_word(loading, shape)
     if name == loading.unknown then
       return name
     elseif type(name) ~= 'string' then
+      place_elements(loading, name)
       report_here(loading, shape.word, ('%s: expected a name in front of the braces, got %s; write '
         .. "%s 'name' { … }"):format(shape.word, describe_value(name), shape.word))
       return loading.unknown
@@ -242,7 +264,14 @@ local function extend_element(loading, object, spec)
     end
     return make_element(loading, { broken = true })
   end
-  return make_element(loading, { name = element.name, type = element.type, spec = spec })
+  element.placed = true
+  return make_element(loading, {
+    name = element.name,
+    type = element.type,
+    spec = spec,
+    line = element.line,
+    by = element.by,
+  })
 end
 
 --- What a type word gives for a name.
@@ -254,7 +283,8 @@ local function name_element(loading, type_text, name)
       :format(type_text, type_text, describe_value(name)))
     return make_element(loading, { broken = true })
   end
-  return make_element(loading, { name = name, type = type_text })
+  local _, line, by = current_place()
+  return make_element(loading, { name = name, type = type_text, line = line, by = by })
 end
 
 local function make_type(loading, type_text, library)
@@ -622,6 +652,38 @@ local function check_declarations(loading)
   end
 end
 
+--- Reports fields that are statements of their own. Those that are in no declaration but were kept
+--- by somebody are none of our business.
+local function report_strays(loading)
+  for _, declaration in ipairs(loading.declarations) do
+    place_elements(loading, declaration.spec)
+  end
+  local statements = {}
+  for _, element in pairs(loading.elements) do
+    local by = not element.placed and element.by
+    if by then
+      statements[by] = statements[by] or bytecode.call_statements(by)
+    end
+    if by and statements[by][element.line] then
+      local path = own_path(debug.getinfo(by, 'S').source)
+      add_problem(loading,
+        locate.find_word(loading.files[path], element.line, element.type:match('^%w+')),
+        ('%s %s stands alone: put it between the braces of a declaration'):format(element.type,
+          schema.quote(element.name)))
+    end
+  end
+end
+
+--- Reports modules that a file which requires them has changed.
+local function report_changed(loading)
+  for path, module in pairs(loading.modules) do
+    if loading.inner[module.value] and sandbox.was_changed(module.value) then
+      add_problem(loading, { path = path },
+        'what it returns was changed by a file that requires it')
+    end
+  end
+end
+
 --- What the sandbox has made of its own, for those who look into functions.
 local function known_values(loading)
   return {
@@ -743,6 +805,10 @@ function M.load(files, run, hash)
     add()
   end
   check_declarations(loading)
+  report_changed(loading)
+  if not loading.partial then
+    report_strays(loading)
+  end
   local catalog, tests = link_declarations(loading, hash)
   local found = finish_problems(loading)
   local good = #found == 0

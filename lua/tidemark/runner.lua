@@ -88,12 +88,23 @@ end
 
 -- Values ------------------------------------------------------------------------------------------
 
+--- The shortest text that gives the number back.
+local function print_number(value)
+  for digits = 15, 16 do
+    local text = ('%.' .. digits .. 'g'):format(value)
+    if tonumber(text) == value then
+      return text
+    end
+  end
+  return value == value and ('%.17g'):format(value) or 'nan'
+end
+
 local function describe(value)
   if type(value) == 'string' then
     local shown = #value > 40 and value:sub(1, 40) .. '…' or value
     return '"' .. shown:gsub('[%c"\\]', function(c) return ('\\x%02x'):format(c:byte()) end) .. '"'
   elseif type(value) == 'number' then
-    return ('%.17g'):format(value)
+    return print_number(value)
   elseif type(value) == 'boolean' or value == nil then
     return tostring(value)
   end
@@ -110,7 +121,7 @@ local function type_text(field)
 end
 
 --- The functions that complain, by the number of a field; 0 is all of a result.
-local function make_complaints(tools, inputs, outputs)
+local function make_complaints(tools, word, inputs, outputs)
   function tools.wrong(index, value)
     if index == 0 then
       fail('expected %s, got %s', outputs and 'a table of features' or 'true or false',
@@ -130,9 +141,10 @@ local function make_complaints(tools, inputs, outputs)
   end
   function tools.beyond(index, value)
     local column = inputs[index].column or inputs[index].name
-    fail('value %s of column "%s" is beyond what a Lua number holds exactly; declare it as string '
-      .. "in the view's inputs: string '%s'", tostring(value):gsub('LL$', ''), column,
-      inputs[index].name)
+    local instead = word == 'feature_view'
+      and (" in the view's inputs: string '%s'"):format(inputs[index].name) or ''
+    fail('value %s of column "%s" is beyond what a Lua number holds exactly; declare it as '
+      .. 'string%s', tostring(value):gsub('LL$', ''), column, instead)
   end
   function tools.undeclared(result)
     local names = {}
@@ -146,7 +158,7 @@ local function make_complaints(tools, inputs, outputs)
   end
 end
 
-local function make_tools(owner, inputs, outputs)
+local function make_tools(owner, word, inputs, outputs)
   local tools = {
     band = bit.band,
     rshift = bit.rshift,
@@ -161,7 +173,7 @@ local function make_tools(owner, inputs, outputs)
   for _, field in ipairs(outputs or {}) do
     tools.declared[field.name] = true
   end
-  make_complaints(tools, inputs, outputs)
+  make_complaints(tools, word, inputs, outputs)
   local beyond, wrong = tools.beyond, tools.wrong
   function tools.whole(index, value)
     local number = tonumber(value)
@@ -241,7 +253,7 @@ function M.make(spec, owner, slots_pointer)
   if type(callee) ~= 'function' then
     fail('the definitions no longer have the %s of %s "%s"', spec.what, spec.word, spec.name)
   end
-  local tools = make_tools(owner, spec.inputs, spec.outputs)
+  local tools = make_tools(owner, spec.word, spec.inputs, spec.outputs)
   local closed = spec.outputs ~= nil and proofs.is_closed(callee, tools.declared)
   local source = rows.source(spec.inputs, spec.outputs, closed)
   local slots = ffi.cast(rows.slots_type(spec.inputs, spec.outputs), slots_pointer)

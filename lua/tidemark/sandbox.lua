@@ -126,9 +126,14 @@ local FROZEN = {
   end,
 }
 
-local function check_frozen(items, level)
+local read_only_names = setmetatable({}, { __mode = 'k' })
+
+--- For functions that write without asking the table's metatable.
+local function check_writable(items, level)
   if getmetatable(items) == FROZEN then
     error(KEEPS, level)
+  elseif read_only_names[items] then
+    error(read_only_names[items] .. ' cannot be changed', level)
   end
 end
 
@@ -166,13 +171,13 @@ local function safe_format(template, ...)
 end
 
 local function safe_rep(text, count, separator)
-  local size = #tostring(text) + #tostring(separator or '')
-  if type(count) == 'number' and size * count > MAX_REPEAT then
+  local size = (#tostring(text) + #tostring(separator or '')) * (tonumber(count) or 0)
+  if size > MAX_REPEAT then
     error('string.rep: a result of more than 16 MiB is not allowed', 2)
+  elseif size > 0 then
+    charge(size / BYTES_PER_STEP)
   end
-  local result = original.string.rep(text, count, separator)
-  charge(#result / BYTES_PER_STEP)
-  return result
+  return original.string.rep(text, count, separator)
 end
 
 local MAX_KNOWN = 1000
@@ -265,7 +270,7 @@ local function safe_gsub(subject, pattern, replacement, limit)
 end
 
 local function safe_sort(items, less)
-  check_frozen(items, 3)
+  check_writable(items, 3)
   charge(type(items) == 'table' and #items or 0)
   return call_nested('table.sort', original.table.sort, items, less)
 end
@@ -273,20 +278,26 @@ end
 -- The last call is a tail call, so that what it complains of has the place of the caller.
 
 local function safe_insert(items, ...)
-  check_frozen(items, 3)
+  check_writable(items, 3)
   return original.table.insert(items, ...)
 end
 
 local function safe_remove(items, ...)
-  check_frozen(items, 3)
+  check_writable(items, 3)
   return original.table.remove(items, ...)
+end
+
+local function charge_text(ok, result)
+  if not ok then
+    error(result, 0)
+  end
+  charge(#result / BYTES_PER_STEP)
+  return result
 end
 
 local function safe_concat(items, ...)
   charge(type(items) == 'table' and #items or 0)
-  local result = original.table.concat(items, ...)
-  charge(#result / BYTES_PER_STEP)
-  return result
+  return charge_text(pcall(original.table.concat, items, ...))
 end
 
 -- Errors ------------------------------------------------------------------------------------------
@@ -339,7 +350,7 @@ local function make_extreme(name, better)
 end
 
 local function safe_ceil(value)
-  local result = original.math.ceil(value)
+  local result = original.math.ceil(number_of(value, 'ceil', 1))
   if result == 0 then
     return 0 -- never -0
   end
@@ -492,7 +503,9 @@ local function explain_refused(library, name)
   })
 end
 
---- A view of a table that cannot be written to. `call`: makes it callable as well.
+--- A view of a table that cannot be written to. Its array is in it once more: the interpreter asks
+--- no metatable for a table's length. Elements that are there can then be set, which `was_changed`
+--- sees. `call`: makes it callable as well.
 ---@param items table
 ---@param name string
 ---@param call? function
@@ -506,8 +519,25 @@ function M.read_only(items, name, call)
     __call = call,
     __metatable = 'locked',
   })
+  for i = 1, #items do
+    rawset(proxy, i, items[i])
+  end
   shown[proxy] = items
+  read_only_names[proxy] = name
   return proxy
+end
+
+--- Whether elements of a read-only table were set.
+---@param proxy table
+---@return boolean
+function M.was_changed(proxy)
+  local items = shown[proxy]
+  for i = 1, math.max(#proxy, #items) do
+    if not rawequal(rawget(proxy, i), rawget(items, i)) then
+      return true
+    end
+  end
+  return false
 end
 
 --- Fresh copies of everything that is allowed: the globals with the libraries in them, and the

@@ -157,8 +157,7 @@ Files are run in a sandbox: Lua with `string`, `table`, `math` and `bit` and the
 [library](library.md), without files, clock and random numbers, where `pairs` is sorted, and with
 bounds on memory, instructions and time. `require 'lib.geo'` gives what the file `lib/geo.lua` of
 the project returns; such a file is run once and has the same words except those that declare. A
-table that it returns cannot be written to by others; loop over it with `ipairs` or `pairs`, `#`
-does not see what is in it.
+table that it returns cannot be written to by others.
 ]])
 for _, shape in ipairs(shapes.words) do
   write_word(shape)

@@ -330,6 +330,12 @@ describe('require', function()
       'lib/a.lua:1:1: unknown word "entity"' },
     ['writing to what it returns'] = { "local m = require 'lib.a'\nm.x = 1",
       { ['lib/a.lua'] = 'return {}' }, 'definitions/a.lua:2:1: lib.a cannot be changed' },
+    ['setting what is there'] = { "local m = require 'lib.a'\nm[1] = 7",
+      { ['lib/a.lua'] = 'return { 5 }' },
+      'lib/a.lua: what it returns was changed by a file that requires it' },
+    ['a field outside of everything'] = { "local m = require 'lib.a'",
+      { ['lib/a.lua'] = "local f = bool 'used'\nbool 'x'\nreturn f" },
+      'lib/a.lua:2:1: bool "x" stands alone: put it between the braces of a declaration' },
     ['a loop in it'] = { "local m = require 'lib.a'", { ['lib/a.lua'] = '\nwhile true do end' },
       'lib/a.lua:2:1: stopped after 100000000 instructions; does this loop end?' },
   }

@@ -70,6 +70,7 @@ local HOSTILE = {
     'of memory',
   },
   { 'string.rep beyond everything', 'local s = ("x"):rep(1e10)', 1, 'more than 16 MiB' },
+  { 'string.rep of a number as text', 'local s = ("x"):rep("1e10")', 1, 'more than 16 MiB' },
   {
     'a pattern that backtracks',
     'local s = ("a"):rep(4000)\ns:find((".-"):rep(5) .. "b")',
@@ -95,6 +96,9 @@ local HOSTILE = {
   { 'string.dump', 'string.dump(function() end)', 1, "field 'dump'" },
   { 'dump of a string', '("x").dump(function() end)', 1, "field 'dump'" },
   { 'writing to a library', 'table.insert = nil', 1, 'table cannot be changed' },
+  { 'inserting into a library', 'table.insert(math, 1)', 1, 'math cannot be changed' },
+  { 'inserting into a type', 'table.insert(string, 1)', 1, 'string cannot be changed' },
+  { 'sorting a library', 'table.sort(geo)', 1, 'geo cannot be changed' },
   { 'writing to a type', 'string.format = nil', 1, 'string cannot be changed' },
   { 'bytecode', '\27LJ\2\0', 1, 'is compiled Lua' },
   { 'nesting without end', ('('):rep(100000), 1, 'too many syntax levels' },
@@ -223,6 +227,44 @@ describe('the sandbox', function()
       items[i] = item
     end
     assert.same({ 'p', 'q' }, items)
+  end)
+
+  it('shows read-only arrays with their length, to the words that take arrays as well', function()
+    local items = sandbox.read_only({ 'p', 'q', 'r', name = 'letters' }, 'shared')
+    assert.equal(3, #items)
+    assert.equal('letters', items.name)
+    assert.equal('p,q,r', words.table.concat(items, ','))
+    assert.same({ 'p', 'q', 'r' }, { words.unpack(items) })
+    assert.equal(6, words.vec.sum(sandbox.read_only({ 1, 2, 3 }, 'shared')))
+    for _, write in ipairs {
+      function() items[4] = 's' end,
+      function() words.table.insert(items, 's') end,
+      function() words.table.remove(items) end,
+      function() words.table.sort(items) end,
+    } do
+      assert.has_error(write, 'shared cannot be changed')
+    end
+    assert.is_false(sandbox.was_changed(items))
+    items[2] = 'x'
+    assert.is_true(sandbox.was_changed(items))
+  end)
+
+  it('says what is wrong with an argument without places of its own', function()
+    for said, call in pairs {
+      ["bad argument #1 to 'rep' (string expected, got table)"] = function()
+        strings.rep({}, 2)
+      end,
+      ["invalid value (table) at index 1 in table for 'concat'"] = function()
+        words.table.concat { {} }
+      end,
+      ['math.ceil: expected a number as argument 1, got table'] = function()
+        words.math.ceil {}
+      end,
+    } do
+      local ok, message = words.pcall(call)
+      assert.is_false(ok)
+      assert.equal(said, (message:gsub('^spec/lua/sandbox_spec.lua:%d+: ', '')))
+    end
   end)
 
   it('offers the library of features, read-only', function()
