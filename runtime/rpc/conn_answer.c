@@ -446,5 +446,6 @@ void conn_answer_ready(ServerLoop *loop)
     loop->scratch_used = 0;
     loop->now = clock_monotonic_ns();
     conn_answer(loop, loop->ready, count);
+    loop_run_own(loop);
   }
 }

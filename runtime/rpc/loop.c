@@ -1,8 +1,12 @@
 #include "rpc/loop.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -52,10 +56,14 @@ static void on_check(uv_check_t *check)
 }
 
 // Tasks ----------------------------------------------------------------------------------------
+//
+// An eventfd of our own instead of uv_async: that one's receiver spins while the sender, which it
+// has just preempted, has not returned. On few processors most do.
 
-static void on_wake(uv_async_t *wake)
+static _Thread_local const ServerLoop *this_loop;
+
+static void run_inbox(ServerLoop *loop)
 {
-  ServerLoop *loop = wake->data;
   pthread_mutex_lock(&loop->lock);
   LoopTask *task = loop->inbox;
   loop->inbox = loop->inbox_end = NULL;
@@ -67,27 +75,65 @@ static void on_wake(uv_async_t *wake)
   }
 }
 
+static void on_wake(uv_poll_t *wake, int status, int events)
+{
+  ServerLoop *loop = wake->data;
+  uint64_t count;
+  (void)status;
+  (void)events;
+  if (read(loop->bell, &count, sizeof(count)) > 0) {
+    run_inbox(loop);
+  }
+}
+
+static void on_own(uv_idle_t *own)
+{
+  loop_run_own(own->data);
+}
+
+// Once: a task that posts another one leaves that to the next turn.
+void loop_run_own(ServerLoop *loop)
+{
+  if (uv_is_active((uv_handle_t *)&loop->own)) {
+    uv_idle_stop(&loop->own);
+    run_inbox(loop);
+  }
+}
+
 void loop_post(ServerLoop *loop, LoopTask *task)
 {
   task->next = NULL;
   loop_post_all(loop, task);
 }
 
+static void ring(const ServerLoop *loop)
+{
+  uint64_t one = 1;
+  ssize_t written = write(loop->bell, &one, sizeof(one));
+  assert(written == sizeof(one));
+  (void)written;
+}
+
+// Who finds something in the inbox knows that the bell has been rung for it. The loop may have run
+// the tasks before that is done, but does not end before.
 void loop_post_all(ServerLoop *loop, LoopTask *first)
 {
   LoopTask *last = first;
   while (last->next) {
     last = last->next;
   }
+  atomic_fetch_add(&loop->posting, 1);
   pthread_mutex_lock(&loop->lock);
-  if (loop->inbox_end) {
-    loop->inbox_end->next = first;
-  } else {
-    loop->inbox = first;
-  }
+  bool empty = !loop->inbox;
+  *(loop->inbox_end ? &loop->inbox_end->next : &loop->inbox) = first;
   loop->inbox_end = last;
-  uv_async_send(&loop->wake);  // inside, so that the loop cannot end before this returns
   pthread_mutex_unlock(&loop->lock);
+  if (this_loop == loop) {
+    uv_idle_start(&loop->own, on_own);
+  } else if (empty) {
+    ring(loop);
+  }
+  atomic_fetch_sub(&loop->posting, 1);
 }
 
 // Life -----------------------------------------------------------------------------------------
@@ -95,14 +141,18 @@ void loop_post_all(ServerLoop *loop, LoopTask *first)
 bool loop_init(ServerLoop *loop, Engine *engine, const LoopLimits *limits, Error *err)
 {
   *loop = (ServerLoop){.limits = *limits};
-  int rc = uv_loop_init(&loop->uv);
+  loop->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  int rc = loop->bell < 0 ? uv_translate_sys_error(errno) : uv_loop_init(&loop->uv);
   if (rc == 0) {
-    rc = uv_async_init(&loop->uv, &loop->wake, on_wake);
+    rc = uv_poll_init(&loop->uv, &loop->wake, loop->bell);
     if (rc) {
       uv_loop_close(&loop->uv);
     }
   }
   if (rc) {
+    if (loop->bell >= 0) {
+      close(loop->bell);
+    }
     return error_set(err, rc == UV_EMFILE ? ERR_LIMIT : ERR_INTERNAL, "start an event loop: %s%s",
                      uv_strerror(rc), rc == UV_EMFILE ? "; raise `ulimit -n`" : "");
   }
@@ -113,10 +163,12 @@ bool loop_init(ServerLoop *loop, Engine *engine, const LoopLimits *limits, Error
   uv_timer_init(&loop->uv, &loop->tick);
   uv_timer_init(&loop->uv, &loop->deadline);
   uv_idle_init(&loop->uv, &loop->turn);
+  uv_idle_init(&loop->uv, &loop->own);
   uv_check_init(&loop->uv, &loop->check);
   uv_check_start(&loop->check, on_check);
-  loop->check.data = loop->wake.data = loop->tick.data = loop->deadline.data = loop->turn.data =
-      loop;
+  loop->check.data = loop->wake.data = loop->own.data = loop;
+  loop->tick.data = loop->deadline.data = loop->turn.data = loop;
+  uv_poll_start(&loop->wake, UV_READABLE, on_wake);
   if (limits->idle_ms) {
     loop_need_tick(loop);
   }
@@ -146,6 +198,7 @@ static void drain(ServerLoop *loop)
 
 void loop_run(ServerLoop *loop)
 {
+  this_loop = loop;
   context_prepare(loop->context);
   while (!loop->stopping) {
     uv_run(&loop->uv, UV_RUN_DEFAULT);
@@ -163,7 +216,7 @@ static void close_handle(uv_handle_t *handle, void *unused)
 
 void loop_deinit(ServerLoop *loop)
 {
-  on_wake(&loop->wake);  // what was posted after it had ended
+  run_inbox(loop);  // what was posted after it had ended
   for (Conn *conn = loop->conns, *next; conn; conn = next) {
     next = conn_next(conn);
     conn_close(conn);
@@ -176,6 +229,10 @@ void loop_deinit(ServerLoop *loop)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
   }
   assert(!loop->conns && !loop->inbox);
+  while (atomic_load(&loop->posting)) {
+    sched_yield();
+  }
+  close(loop->bell);
   pthread_mutex_destroy(&loop->lock);
   call_context_free(loop->context);
   metrics_free(loop->metrics);

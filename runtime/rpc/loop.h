@@ -60,8 +60,11 @@ struct ServerLoop {
   bool stopping;        // drain and end
   bool late;            // do not wait for peers any longer
 
-  atomic_uint load;  // connections, those on their way here included
-  uv_async_t wake;   // something is in the inbox
+  atomic_uint load;     // connections, those on their way here included
+  int bell;             // an eventfd: something is in the inbox
+  uv_poll_t wake;       // its
+  uv_idle_t own;        // runs while there is something in it that came from the loop itself
+  atomic_uint posting;  // threads that may still ring the bell
   pthread_mutex_t lock;
   LoopTask *inbox;  // guarded by lock, oldest first
   LoopTask *inbox_end;
@@ -73,6 +76,9 @@ bool loop_init(ServerLoop *loop, Engine *engine, const LoopLimits *limits, Error
 // Runs the task on the loop's thread, after those posted before. Any thread, until loop_deinit.
 void loop_post(ServerLoop *loop, LoopTask *task);
 void loop_post_all(ServerLoop *loop, LoopTask *first);  // a list (->next), in its order
+
+// Runs what the loop has posted to itself.
+void loop_run_own(ServerLoop *loop);
 
 // Answers until loop->stopping is set and uv_stop was called (by a task), then takes what has been
 // received already, and returns when its connections have their answers, or took too long.
