@@ -40,7 +40,8 @@ struct Writer {
   Buf merged_values;  // its values
   uint32_t *ends;     // of those
   size_t ends_capacity;
-  uint64_t sealed_at;  // monotonic ns: since when the active table waits
+  uint64_t waiting_since;  // monotonic ns: rows that the apply thread has not been told of
+  size_t held;             // sealed tables of such rows, beside the active one
   uint64_t synced_at;
 
   pthread_mutex_t lock;  // for all that follows
@@ -52,9 +53,11 @@ struct Writer {
   Push **last;
   size_t queued_bytes;
   size_t queued_count;
-  Sealed *sealed;  // oldest first; the first one is being applied
+  Sealed *sealed;  // oldest first
   size_t sealed_count;
-  uint64_t rest_until;  // monotonic ns: until then the apply thread has no small tables
+  size_t due;           // of these, the oldest: to be applied
+  size_t taken;         // and being applied
+  uint64_t rest_until;  // monotonic ns: until then the apply thread gets many rows or none
   uint64_t applied;     // sequence
   Error apply_error;    // why applying fails; code 0: it does not
   bool busy;            // somebody writes a group
@@ -308,6 +311,12 @@ static bool commit_group(Writer *writer, Error *err)
   return true;
 }
 
+// Whether there are rows that the apply thread has not been told of.
+static bool has_waiting(const Writer *writer)
+{
+  return writer->held || overlay_active_rows(writer->overlay);
+}
+
 // Makes room for more rows, and a reader that sees all that is published.
 static bool begin_group(Writer *writer, Error *err)
 {
@@ -317,8 +326,8 @@ static bool begin_group(Writer *writer, Error *err)
   if (overlay_active_full(writer->overlay)) {
     seal(writer);
   }
-  if (overlay_active_rows(writer->overlay) == 0) {
-    writer->sealed_at = clock_monotonic_ns();
+  if (!has_waiting(writer)) {
+    writer->waiting_since = clock_monotonic_ns();
   }
   return db_read_begin(writer->read, err);
 }
@@ -418,14 +427,20 @@ static void write_group(Writer *writer, Push *pushes)
   tell_owners(pushes);
 }
 
-// Hands the active table to the apply thread. What LMDB holds must never be ahead of the log on the
-// disk.
+// Tells the apply thread of all sealed tables. Called with the lock held.
+static void make_due(Writer *writer)
+{
+  writer->due = writer->sealed_count;
+  writer->held = 0;
+  pthread_cond_signal(&writer->sealed_work);
+}
+
+// Seals the active table. What LMDB holds must never be ahead of the log on the disk. Few tables
+// are held, for the more rows are applied together, the less each of them costs.
 static void seal(Writer *writer)
 {
-  Error ignored = {0};
+  Error ignored = {0};  // a log that cannot be synced says so to the next push
   if (overlay_active_rows(writer->overlay) == 0 || !log_sync(writer->log, &ignored)) {
-    writer->sealed_at =
-        clock_monotonic_ns();  // a log that cannot be synced says so to the next push
     return;
   }
   Sealed *sealed = mem_zalloc(1, sizeof(*sealed));
@@ -438,8 +453,11 @@ static void seal(Writer *writer)
   }
   *last = sealed;
   writer->sealed_count++;
+  writer->held++;
+  if (writer->sealed_count - writer->taken >= WRITER_TABLES_HELD) {
+    make_due(writer);
+  }
   uint64_t applied = writer->applied;
-  pthread_cond_signal(&writer->sealed_work);
   pthread_mutex_unlock(&writer->lock);
   log_trim(writer->log, applied);
 }
@@ -453,8 +471,8 @@ static uint64_t milliseconds(uint64_t count)
 static uint64_t next_deadline(const Writer *writer)
 {
   uint64_t deadline = UINT64_MAX;
-  if (overlay_active_rows(writer->overlay)) {
-    deadline = writer->sealed_at + milliseconds(WRITER_APPLY_MS);
+  if (has_waiting(writer)) {
+    deadline = writer->waiting_since + milliseconds(WRITER_APPLY_MS);
   }
   if (log_durable(writer->log) + 1 < log_next_sequence(writer->log)
       && writer->synced_at + milliseconds(WRITER_SYNC_MS) < deadline) {
@@ -528,12 +546,20 @@ static void release(Writer *writer, bool wake)
   pthread_mutex_unlock(&writer->lock);
 }
 
-static bool applier_idle(Writer *writer)
+// Hands everything that waits to the apply thread, unless that is at work or has a rest.
+static void hand_to_apply(Writer *writer, bool ended)
 {
   pthread_mutex_lock(&writer->lock);
-  bool idle = writer->sealed_count == 0 && clock_monotonic_ns() >= writer->rest_until;
+  bool idle = writer->due == 0 && clock_monotonic_ns() >= writer->rest_until;
   pthread_mutex_unlock(&writer->lock);
-  return idle;
+  writer->waiting_since = clock_monotonic_ns();  // or when to look again
+  if (!idle && !ended) {
+    return;
+  }
+  seal(writer);
+  pthread_mutex_lock(&writer->lock);
+  make_due(writer);
+  pthread_mutex_unlock(&writer->lock);
 }
 
 // What is done between groups.
@@ -545,11 +571,9 @@ static void look_after(Writer *writer, bool ended)
     log_sync(writer->log, &ignored);
     writer->synced_at = now;
   }
-  bool old = now >= writer->sealed_at + milliseconds(WRITER_APPLY_MS);
-  if (ended || (old && applier_idle(writer))) {
-    seal(writer);
-  } else if (old) {
-    writer->sealed_at = now;  // look again later
+  bool old = now >= writer->waiting_since + milliseconds(WRITER_APPLY_MS);
+  if (has_waiting(writer) && (old || ended)) {
+    hand_to_apply(writer, ended);
   }
 }
 
@@ -574,16 +598,21 @@ static void *run_log(void *argument)
 
 // Applying ----------------------------------------------------------------------------------------
 
-// The table to apply; NULL at the end.
-static Sealed *next_sealed(Writer *writer)
+// The tables to apply; none at the end.
+static void take_tables(Writer *writer, ApplyTables *tables)
 {
+  tables->count = 0;
   pthread_mutex_lock(&writer->lock);
-  while (!writer->sealed && !writer->log_ended) {
+  while (!writer->due && !writer->log_ended) {
     pthread_cond_wait(&writer->sealed_work, &writer->lock);
   }
-  Sealed *sealed = writer->sealed;
+  for (const Sealed *sealed = writer->sealed;
+       tables->count < writer->due && tables->count < WRITER_TABLES; sealed = sealed->next) {
+    tables->items[tables->count++] = sealed->table;
+    tables->end = sealed->end;
+  }
+  writer->taken = tables->count;
   pthread_mutex_unlock(&writer->lock);
-  return sealed;
 }
 
 // Rows that are applied together share pages of LMDB: so the more there are, the longer the next
@@ -595,18 +624,25 @@ static uint64_t rest_after(uint64_t begun)
   return now + (rest < milliseconds(WRITER_REST_MS) ? rest : milliseconds(WRITER_REST_MS));
 }
 
-static void applied(Writer *writer, Sealed *sealed, uint64_t begun)
+static void applied(Writer *writer, const ApplyTables *tables, uint64_t begun)
 {
-  overlay_drop(writer->overlay, sealed->table);
+  for (size_t i = 0; i < tables->count; i++) {
+    overlay_drop(writer->overlay, tables->items[i]);
+  }
   pthread_mutex_lock(&writer->lock);
   writer->rest_until = rest_after(begun);
-  writer->sealed = sealed->next;
-  writer->sealed_count--;
-  writer->applied = sealed->end.sequence;
+  for (size_t i = 0; i < tables->count; i++) {
+    Sealed *sealed = writer->sealed;
+    writer->sealed = sealed->next;
+    free(sealed);
+  }
+  writer->sealed_count -= tables->count;
+  writer->due -= tables->count;
+  writer->taken = 0;
+  writer->applied = tables->end.sequence;
   error_clear(&writer->apply_error);
   pthread_cond_broadcast(&writer->applied_one);
   pthread_mutex_unlock(&writer->lock);
-  free(sealed);
 }
 
 // Notes why, and waits a while before it is tried again. False: it is not, this is the end.
@@ -615,6 +651,7 @@ static bool not_applied(Writer *writer, const Error *err)
   struct timespec until = as_timespec(clock_monotonic_ns() + milliseconds(RETRY_MS));
   pthread_mutex_lock(&writer->lock);
   writer->apply_error = *err;
+  writer->taken = 0;
   pthread_cond_broadcast(&writer->applied_one);
   int rc = 0;
   while (!writer->log_ended && rc != ETIMEDOUT) {
@@ -637,12 +674,13 @@ static void *run_apply(void *argument)
   step_back();
   Error err = {0};
   DbRead *read = db_read_new(writer->db, &err);
+  ApplyTables tables;
   bool going = true;
-  for (Sealed *sealed; going && (sealed = next_sealed(writer));) {
+  for (take_tables(writer, &tables); going && tables.count; take_tables(writer, &tables)) {
     read = read ? read : db_read_new(writer->db, &err);
     uint64_t begun = clock_monotonic_ns();
-    if (read && apply_table(writer->engine, writer->db, read, sealed->table, sealed->end, &err)) {
-      applied(writer, sealed, begun);
+    if (read && apply_tables(writer->engine, writer->db, read, &tables, &err)) {
+      applied(writer, &tables, begun);
     } else {
       going = not_applied(writer, &err);
     }

@@ -32,6 +32,7 @@ enum {
   WRITER_APPLY_MS = 100,           // rows wait this long for others before they are applied
   WRITER_REST_MS = 1000,           // and at most this long after many were applied
   WRITER_TABLES = 8,               // of the overlay that may wait to be applied
+  WRITER_TABLES_HELD = 4,          // that many are applied, however short the rest has been
 };
 
 // What a pushed row is for, and what it gives. On disk in the log.

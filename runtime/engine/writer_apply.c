@@ -6,7 +6,6 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "data/key.h"
-#include "engine/writer.h"
 #include "store/online.h"
 
 enum { VIEW_IDS = 1 << 16 };
@@ -64,15 +63,14 @@ static bool put_rows(Db *db, const OverlayRow *rows, size_t count, const bool *o
   return db_write_commit(write, err);
 }
 
-bool apply_table(Engine *engine, Db *db, DbRead *read, const OverlayTable *table,
-                 LogPosition position, Error *err)
+bool apply_tables(Engine *engine, Db *db, DbRead *read, const ApplyTables *tables, Error *err)
 {
   bool *online = mem_zalloc(VIEW_IDS, sizeof(*online));
   bool ok = find_views(engine, read, online, err);
   if (ok) {
     OverlayRow *rows;
-    size_t count = overlay_table_rows(table, &rows);
-    ok = put_rows(db, rows, count, online, position, err);
+    size_t count = overlay_tables_rows(tables->items, tables->count, &rows);
+    ok = put_rows(db, rows, count, online, tables->end, err);
     free(rows);
   }
   free(online);
@@ -95,7 +93,8 @@ static bool apply_gathered(Recovery *recovery, Error *err)
   if (!table) {
     return true;
   }
-  bool ok = apply_table(recovery->engine, recovery->db, recovery->read, table, recovery->end, err);
+  ApplyTables tables = {.items = {table}, .count = 1, .end = recovery->end};
+  bool ok = apply_tables(recovery->engine, recovery->db, recovery->read, &tables, err);
   overlay_drop(recovery->overlay, table);
   return ok;
 }

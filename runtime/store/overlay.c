@@ -5,12 +5,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
-#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/pages.h"
+#include "data/key_sort.h"
 
-enum { BUCKETS = 1 << 17 };
+enum {
+  BUCKETS = 1 << 17,
+  CHUNK_BYTES = 4 << 20,
+  CHUNKS_KEPT = (64 << 20) / CHUNK_BYTES,  // for the next tables: fresh memory has to be cleared
+  NODE_ALIGNMENT = 16,
+};
 
 // One row. Written before it is linked, never after.
 typedef struct Node {
@@ -22,9 +27,24 @@ typedef struct Node {
   uint8_t bytes[];  // key, row
 } Node;
 
+// Memory of nodes.
+typedef struct Chunk {
+  struct Chunk *older;
+  size_t size;
+  size_t used;
+  _Alignas(NODE_ALIGNMENT) uint8_t bytes[];
+} Chunk;
+
+typedef struct {
+  pthread_mutex_t lock;
+  Chunk *free;  // of CHUNK_BYTES each
+  size_t count;
+} ChunkPool;
+
 struct OverlayTable {
   _Atomic(Node *) *buckets;
-  Arena arena;  // of nodes; used by the thread that puts
+  ChunkPool *pool;
+  Chunk *chunks;  // newest first; used by the thread that puts
   size_t rows;
   size_t bytes;
   atomic_size_t references;
@@ -46,6 +66,8 @@ struct Overlay {
   pthread_mutex_t lock;              // for the pair below, and for changes of it
   _Atomic(OverlayTables *) current;  // NULL: no rows. One reference is ours.
   uint64_t visible;
+
+  ChunkPool pool;
 };
 
 static Slice node_key(const Node *node)
@@ -58,12 +80,83 @@ static Slice node_row(const Node *node)
   return slice_of(node->bytes + node->key_size, node->row_size);
 }
 
+// Memory ------------------------------------------------------------------------------------------
+
+// One that holds `wanted` bytes. Under AddressSanitizer it holds no more, so that an overrun is
+// seen.
+static Chunk *chunk_take(ChunkPool *pool, size_t wanted)
+{
+  size_t size = sizeof(Chunk) + wanted;
+#ifndef TIDEMARK_ASAN
+  size = size < CHUNK_BYTES ? CHUNK_BYTES : size;
+#endif
+  Chunk *chunk = NULL;
+  if (size == CHUNK_BYTES) {
+    pthread_mutex_lock(&pool->lock);
+    chunk = pool->free;
+    if (chunk) {
+      pool->free = chunk->older;
+      pool->count--;
+    }
+    pthread_mutex_unlock(&pool->lock);
+  }
+  chunk = chunk ? chunk : pages_zalloc(1, size);
+  chunk->size = size;
+  chunk->used = sizeof(Chunk);
+  return chunk;
+}
+
+static void chunks_give(ChunkPool *pool, Chunk *chunks)
+{
+  for (Chunk *chunk = chunks, *older; chunk; chunk = older) {
+    older = chunk->older;
+    bool kept = false;
+    if (chunk->size == CHUNK_BYTES) {
+      pthread_mutex_lock(&pool->lock);
+      kept = pool->count < CHUNKS_KEPT;
+      if (kept) {
+        chunk->older = pool->free;
+        pool->free = chunk;
+        pool->count++;
+      }
+      pthread_mutex_unlock(&pool->lock);
+    }
+    if (!kept) {
+      pages_free(chunk, 1, chunk->size);
+    }
+  }
+}
+
+static void *take_room(OverlayTable *table, size_t size)
+{
+  size = (size + NODE_ALIGNMENT - 1) & ~(size_t)(NODE_ALIGNMENT - 1);
+  Chunk *chunk = table->chunks;
+  if (!chunk || chunk->size - chunk->used < size) {
+    chunk = chunk_take(table->pool, size);
+    chunk->older = table->chunks;
+    table->chunks = chunk;
+  }
+  void *room = (uint8_t *)chunk + chunk->used;
+  chunk->used += size;
+  return room;
+}
+
+static void pool_deinit(ChunkPool *pool)
+{
+  for (Chunk *chunk = pool->free, *older; chunk; chunk = older) {
+    older = chunk->older;
+    pages_free(chunk, 1, chunk->size);
+  }
+  pthread_mutex_destroy(&pool->lock);
+}
+
 // Tables ------------------------------------------------------------------------------------------
 
-static OverlayTable *table_new(void)
+static OverlayTable *table_new(ChunkPool *pool)
 {
   OverlayTable *table = mem_zalloc(1, sizeof(*table));
   table->buckets = mem_zalloc(BUCKETS, sizeof(*table->buckets));
+  table->pool = pool;
   atomic_init(&table->references, 1);
   return table;
 }
@@ -71,7 +164,7 @@ static OverlayTable *table_new(void)
 static void table_unref(OverlayTable *table)
 {
   if (atomic_fetch_sub(&table->references, 1) == 1) {
-    arena_deinit(&table->arena);
+    chunks_give(table->pool, table->chunks);
     free(table->buckets);
     free(table);
   }
@@ -139,6 +232,7 @@ Overlay *overlay_new(void)
 {
   Overlay *overlay = mem_zalloc(1, sizeof(*overlay));
   pthread_mutex_init(&overlay->lock, NULL);
+  pthread_mutex_init(&overlay->pool.lock, NULL);
   return overlay;
 }
 
@@ -151,6 +245,7 @@ void overlay_free(Overlay *overlay)
   if (overlay->active) {
     table_unref(overlay->active);
   }
+  pool_deinit(&overlay->pool);
   pthread_mutex_destroy(&overlay->lock);
   free(overlay->unpublished);
   free(overlay);
@@ -172,12 +267,12 @@ static void remember(Overlay *overlay, Node *node)
 void overlay_put(Overlay *overlay, Slice key, Slice row, uint64_t sequence)
 {
   if (!overlay->active) {
-    overlay->active = table_new();
+    overlay->active = table_new(&overlay->pool);
   }
   OverlayTable *table = overlay->active;
   uint64_t hash = hash_bytes(key, 0);
   _Atomic(Node *) *bucket = &table->buckets[hash % BUCKETS];
-  Node *node = arena_alloc(&table->arena, sizeof(*node) + key.size + row.size);
+  Node *node = take_room(table, sizeof(*node) + key.size + row.size);
   *node = (Node){
       .next = atomic_load_explicit(bucket, memory_order_relaxed),
       .hash = hash,
@@ -267,58 +362,48 @@ OverlayTable *overlay_seal(Overlay *overlay)
 
 // Applying ----------------------------------------------------------------------------------------
 
-// A row on its way to its place, with the first bytes of its key: most comparisons end there.
-typedef struct {
-  uint64_t prefix;
-  const Node *node;
-} Entry;
-
-static uint64_t key_prefix(Slice key)
+static Slice entry_key(const void *item)
 {
-  uint8_t first[sizeof(uint64_t)] = {0};
-  if (key.size) {
-    memcpy(first, key.data, key.size < sizeof(first) ? key.size : sizeof(first));
-  }
-  return bytes_load_be64(first);
+  return node_key(item);
 }
 
-// By key, and the newest row of a key first.
-static int compare_entries(const void *a, const void *b)
+// Newest first, where they are of one key.
+static size_t list_nodes(const OverlayTable *table, KeyEntry *entries)
 {
-  const Entry *left = a;
-  const Entry *right = b;
-  if (left->prefix != right->prefix) {
-    return left->prefix < right->prefix ? -1 : 1;
-  }
-  int order = slice_compare(node_key(left->node), node_key(right->node));
-  if (order) {
-    return order;
-  }
-  return (left->node->sequence < right->node->sequence)
-         - (left->node->sequence > right->node->sequence);
-}
-
-size_t overlay_table_rows(const OverlayTable *table, OverlayRow **rows)
-{
-  Entry *entries = mem_alloc((table->rows + 1) * sizeof(*entries));
   size_t count = 0;
   for (size_t i = 0; i < BUCKETS; i++) {
     const Node *node = atomic_load_explicit(&table->buckets[i], memory_order_acquire);
     for (; node; node = node->next) {
-      entries[count++] = (Entry){key_prefix(node_key(node)), node};
+      entries[count++].item = node;
     }
   }
   assert(count == table->rows);
-  qsort(entries, count, sizeof(*entries), compare_entries);
+  return count;
+}
+
+size_t overlay_tables_rows(OverlayTable *const *tables, size_t table_count, OverlayRow **rows)
+{
+  size_t total = 0;
+  for (size_t i = 0; i < table_count; i++) {
+    total += tables[i]->rows;
+  }
+  KeyEntry *entries = mem_alloc((total + 1) * sizeof(*entries));
+  KeyEntry *room = mem_alloc((total + 1) * sizeof(*room));
+  size_t count = 0;
+  for (size_t i = table_count; i > 0; i--) {
+    count += list_nodes(tables[i - 1], entries + count);
+  }
+  const KeyEntry *sorted = key_sort(entries, room, count, 0, entry_key);
   *rows = mem_alloc((count + 1) * sizeof(**rows));
   size_t distinct = 0;
   for (size_t i = 0; i < count; i++) {
-    OverlayRow row = {node_key(entries[i].node), node_row(entries[i].node)};
+    OverlayRow row = {node_key(sorted[i].item), node_row(sorted[i].item)};
     if (distinct == 0 || !slice_equal((*rows)[distinct - 1].key, row.key)) {
       (*rows)[distinct++] = row;
     }
   }
   free(entries);
+  free(room);
   return distinct;
 }
 

@@ -59,9 +59,9 @@ typedef struct {
   Slice row;
 } OverlayRow;
 
-// The newest row of each key of a sealed table, in key order; the caller frees the array. Slices
-// live as long as the table.
-size_t overlay_table_rows(const OverlayTable *table, OverlayRow **rows);
+// The newest row of each key of some sealed tables, oldest table first, in key order; the caller
+// frees the array. Slices live as long as the tables.
+size_t overlay_tables_rows(OverlayTable *const *tables, size_t table_count, OverlayRow **rows);
 
 // Its rows were committed: makes it invisible to those who pin from now on.
 void overlay_drop(Overlay *overlay, OverlayTable *table);
