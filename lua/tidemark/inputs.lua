@@ -109,6 +109,8 @@ end
 ---@class tidemark.Resolving
 ---@field files table<string, tidemark.SourceFile>
 ---@field problems table[]
+---@field sources table<string, table> by name
+---@field applied { sources: table<string, table>, views: table<string, table> } by name
 
 --- A problem of a view, at one of its fields.
 local function report(resolving, view, path, message, ...)
@@ -180,10 +182,52 @@ local function every_input(found, types)
   return list
 end
 
+--- Where rows are read: the same columns, as long as nobody changes the file.
+local SAME_ROWS = { 'path', 'sql' }
+
+--- What was applied of a function, where it is the same one over the same source.
+local function applied_function(resolving, view, what)
+  local old = resolving.applied.views[view.name] or {}
+  local before, now = resolving.applied.sources[view.source], resolving.sources[view.source]
+  if old.source ~= view.source or not before or not old[what]
+    or old[what].code ~= view[what].code then
+    return nil
+  end
+  for _, field in ipairs(SAME_ROWS) do
+    if before[field] ~= now[field] then
+      return nil
+    end
+  end
+  return old[what]
+end
+
+--- Takes the types over from what is applied. They were true of the source then, which has to do
+--- where it is out of reach: a plan is also made where the data is not.
+local function resolve_as_applied(resolving, view, what)
+  local entry, old = view[what], applied_function(resolving, view, what)
+  if not old then
+    return false
+  elseif entry.every then
+    entry.inputs = old.inputs
+    return true
+  end
+  local before, complete = by_name(old.inputs), true
+  for _, input in ipairs(entry.inputs) do
+    local known = before[input.name] or {}
+    if not input.type and (known.column or input.name) == (input.column or input.name) then
+      input.type = known.type
+    end
+    complete = complete and input.type ~= nil
+  end
+  return complete
+end
+
 local function resolve_function(resolving, view, what, found, types)
   local entry = view[what]
   if not found then
     report(resolving, view, { what }, 'the columns of source "%s" are not known', view.source)
+  elseif found.error and resolve_as_applied(resolving, view, what) then
+    return
   elseif found.error then
     report(resolving, view, { 'source' },
       'source "%s" cannot be opened to see the types of what the %s reads (%s); make it '
@@ -220,9 +264,18 @@ end
 ---@param catalog table as link.lua made it; changed in place
 ---@param texts table<string, string> the definition files
 ---@param schemas table<string, tidemark.SourceSchema> by name of the source
+---@param applied table? the catalog that is applied; nil: none
 ---@return table[] problems
-function M.resolve(catalog, texts, schemas)
-  local resolving = { files = {}, problems = {} }
+function M.resolve(catalog, texts, schemas, applied)
+  local resolving = {
+    files = {},
+    problems = {},
+    sources = by_name(catalog.sources),
+    applied = {
+      sources = by_name(applied and applied.sources or {}),
+      views = by_name(applied and applied.views or {}),
+    },
+  }
   for path, text in pairs(texts) do
     resolving.files[path] = { path = path, text = text }
   end
@@ -242,14 +295,16 @@ end
 ---@param declared string
 ---@param sources string
 ---@param schemas string
+---@param applied string '' for none
 ---@return table
-function M.encoded(declared, sources, schemas)
+function M.encoded(declared, sources, schemas, applied)
   local function decode(bytes)
     local value, message = msgpack.decode(bytes)
     return value or error('the definitions are damaged: ' .. message, 0)
   end
   local catalog = decode(declared)
-  local found = M.resolve(catalog, decode(sources), decode(schemas))
+  local found = M.resolve(catalog, decode(sources), decode(schemas),
+    applied ~= '' and decode(applied) or nil)
   return {
     catalog = #found == 0 and msgpack.encode(catalog) or '',
     problems = msgpack.encode(found),

@@ -50,8 +50,9 @@ typedef struct {
   HostPlan plan;
 } Decision;
 
-// Definitions with the types of all inputs; problems are a result.
-static bool load_definitions(Engine *engine, HostDefinitions *definitions, Arena *arena, Error *err)
+// Definitions with the types of all inputs; problems are a result. `applied`: the catalog.
+static bool load_definitions(Engine *engine, Slice applied, HostDefinitions *definitions,
+                             Arena *arena, Error *err)
 {
   if (!host_load(engine_project(engine), definitions, arena, err)) {
     return false;
@@ -61,7 +62,7 @@ static bool load_definitions(Engine *engine, HostDefinitions *definitions, Arena
   }
   Buf schemas = {0};
   bool ok = schemas_describe(engine, definitions->wanted, &schemas, err)
-            && host_resolve(definitions, buf_slice(&schemas), arena, err);
+            && host_resolve(definitions, buf_slice(&schemas), applied, arena, err);
   buf_deinit(&schemas);
   return ok;
 }
@@ -72,7 +73,7 @@ static bool decide(Engine *engine, Decision *decision, ApplyResult *result, Aren
   *result = (ApplyResult){0};
   *decision = (Decision){0};
   if (!read_current(engine, &decision->current, arena, err)
-      || !load_definitions(engine, &decision->declared, arena, err)) {
+      || !load_definitions(engine, decision->current.catalog, &decision->declared, arena, err)) {
     return false;
   }
   result->generation = decision->current.generation;

@@ -79,7 +79,7 @@ int tidemark_host_resolve(const char *catalog, size_t catalog_size, const char *
       .catalog = slice_of(catalog, catalog_size),
       .sources = slice_of(sources, sources_size),
   };
-  bool ok = host_resolve(&loaded, slice_of(schemas, schemas_size), &arena, &error);
+  bool ok = host_resolve(&loaded, slice_of(schemas, schemas_size), (Slice){0}, &arena, &error);
   return finish_load(ok, &loaded, result);
 }
 

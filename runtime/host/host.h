@@ -31,9 +31,11 @@ bool host_load(const char *folder, HostDefinitions *out, Arena *arena, Error *er
 bool host_load_sources(Slice sources, HostDefinitions *out, Arena *arena, Error *err);
 
 // Completes a catalog with the types of inputs. `schemas` is a msgpack map: name of a wanted source
-// → { typed = bool, columns = [ { name, type?, type_text } ] } or { error = text }. The catalog and
-// the problems of *definitions are replaced.
-bool host_resolve(HostDefinitions *definitions, Slice schemas, Arena *arena, Error *err);
+// → { typed = bool, columns = [ { name, type?, type_text } ] } or { error = text }. Where it says
+// an error, a function that is the same in `applied` (the catalog, empty for none) keeps its types.
+// The catalog and the problems of *definitions are replaced.
+bool host_resolve(HostDefinitions *definitions, Slice schemas, Slice applied, Arena *arena,
+                  Error *err);
 
 typedef struct {
   Slice catalog;  // msgpack: the declared catalog with ids and slots given out, ready to store

@@ -8,7 +8,7 @@
 enum { MEMORY = 512 << 20, CPU_SECONDS = 120 };  // bytes; seconds
 #define INSTRUCTIONS INT64_C(10000000000)
 
-enum { ARGUMENTS_MAX = 3 };
+enum { ARGUMENTS_MAX = 4 };
 
 // A function of our Lua library over msgpack: texts in, a table of texts and numbers out.
 typedef struct {
@@ -120,13 +120,14 @@ static void take_resolved(lua_State *L, void *out, Arena *arena)
   definitions->wanted = (Slice){0};
 }
 
-bool host_resolve(HostDefinitions *definitions, Slice schemas, Arena *arena, Error *err)
+bool host_resolve(HostDefinitions *definitions, Slice schemas, Slice applied, Arena *arena,
+                  Error *err)
 {
   Work work = {
       .module = "tidemark.inputs",
       .function = "encoded",
-      .arguments = {definitions->catalog, definitions->sources, schemas},
-      .argument_count = 3,
+      .arguments = {definitions->catalog, definitions->sources, schemas, applied},
+      .argument_count = 4,
       .take = take_resolved,
       .out = definitions,
       .arena = arena,

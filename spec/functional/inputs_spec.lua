@@ -117,6 +117,31 @@ describe('inputs that nobody lists', function()
       .. 'source "trips" has no column "km", did you mean "kms"?', 1, true), result.stderr)
   end)
 
+  it('stay as applied where the source is out of reach and nothing has changed', function()
+    local rows = '[{"driver_id": 1, "at": "2024-05-01", "done": true, "fare": 8.5, "km": 2, '
+      .. '"city": "x"}]'
+    space:write('data/trips.json', rows)
+    declare "path = 'data/trips.json'"
+    must 'apply'
+    space:delete('data/trips.json')
+    assert.is_truthy(must('plan'):find('0 to add, 0 to change', 1, true))
+    must 'apply'
+
+    -- The function reads another column, whose type nobody can know.
+    local text = space:read('definitions/a.lua')
+    space:write('definitions/a.lua', (text:gsub('row%.city', 'row.town')))
+    local result = run 'plan'
+    assert.equal(1, result.status)
+    assert.is_truthy(result.stderr:find('source "trips" cannot be opened to see the types of what '
+      .. 'the transform reads (there is no file "data/trips.json"); make it readable, or write '
+      .. 'inputs = { ', 1, true), result.stderr)
+    -- The source is another one.
+    space:write('definitions/a.lua', (text:gsub('trips%.json', 'rides.json')))
+    assert.equal(1, run('plan').status)
+    space:write('data/rides.json', (rows:gsub('8.5', '"8.5"')))
+    assert.is_truthy(must('plan'):find('input "fare": type float64 -> string', 1, true))
+  end)
+
   it('are listed with on-demand views, and with what a service asks of a request', function()
     must 'apply'
     local list = must('on-demand-feature-views', 'list', '--format', 'csv')

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   require(host_load_sources(buf_slice(&sources), &loaded, &arena, &error));
   require((loaded.problem_count == 0) == (loaded.catalog.size > 0));
   if (loaded.wanted.size) {
-    require(host_resolve(&loaded, slice_of("\x80", 1), &arena, &error));
+    require(host_resolve(&loaded, slice_of("\x80", 1), (Slice){0}, &arena, &error));
     require(loaded.problem_count > 0 && loaded.catalog.size == 0);
   }
   if (loaded.catalog.size) {
