@@ -92,6 +92,19 @@ static void turn_away(Acceptor *acceptor, int failure)
   uv_timer_start(&acceptor->pause, on_pause_over, PAUSE_MS, 0);
 }
 
+// Whether it is only the connection that failed, before it was accepted (accept(2)).
+static bool is_lost(int failure)
+{
+  static const int LOST[] = {EINTR,     ECONNABORTED, EPROTO,       ENETDOWN,    ENOPROTOOPT,
+                             EHOSTDOWN, ENONET,       EHOSTUNREACH, ENETUNREACH, EOPNOTSUPP};
+  for (size_t i = 0; i < sizeof(LOST) / sizeof(LOST[0]); i++) {
+    if (failure == LOST[i]) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Takes up to `most` connections; returns how many there were.
 static size_t take_waiting(Acceptor *acceptor, size_t most)
 {
@@ -103,7 +116,7 @@ static size_t take_waiting(Acceptor *acceptor, size_t most)
       taken++;
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       break;
-    } else if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
+    } else if (!is_lost(errno)) {
       turn_away(acceptor, errno);
       break;
     }
