@@ -208,6 +208,13 @@ static bool take_header(Csv *csv, char *at, char *end, Error *err)
     goto out;
   }
   const char *wrong = split_row(at, end, fields, there, limit, &count);
+  // A carriage return in an unquoted name: rows that end with it alone are all one line.
+  for (size_t i = 0; !wrong && i < count; i++) {
+    bool quoted = fields[i].data > at && fields[i].data[-1] == '"';
+    if (!quoted && memchr(fields[i].data, '\r', fields[i].size)) {
+      wrong = "its lines end with CR alone: end them with LF or CRLF";
+    }
+  }
   if (wrong) {
     error_set(err, ERR_DATA, "%s", wrong);
     goto out;
@@ -226,9 +233,11 @@ static bool read_header(Csv *csv, Error *err)
 {
   char *at;
   char *end;
-  if (!next_row(csv, false, &at, &end, err)) {
-    return false;
-  }
+  do {  // empty lines may come first
+    if (!next_row(csv, false, &at, &end, err)) {
+      return false;
+    }
+  } while (at && at == end);
   if (!at) {
     error_set(err, ERR_DATA, "the file is empty: it needs a header");
     return error_at(err, "%s", file_name(csv));

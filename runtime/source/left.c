@@ -162,6 +162,10 @@ static bool plan_batches(Left *left, const TableColumn *found, Format output,
     if (is_time_column(left, passthrough, &found[i])) {
       columns[i].column.type = (Type){.kind = TYPE_TIMESTAMP};
     } else if (input == FORMAT_PARQUET) {
+      if (starts_with(found[i].type_text, TABLE_WIDE_DECIMAL)) {
+        error_set(err, ERR_DATA, "%s cannot be written as text", found[i].type_text);
+        return error_at(err, "%s:column %s", left->files.names[0], found[i].name);
+      }
       plan_typed(left, i, &found[i], &columns[i]);
     } else if (input == FORMAT_JSON || input == FORMAT_JSONL) {
       plan_json(left, i, &found[i], output, &columns[i]);

@@ -15,6 +15,7 @@ enum { BATCH_ROWS = 4096 };
 // How a stored value becomes ours. Anything that is not in the table is DuckDB's to convert.
 typedef enum {
   CONVERT_NONE,
+  CONVERT_NULL,  // nothing is read
   CONVERT_COPY1,
   CONVERT_COPY4,
   CONVERT_COPY8,
@@ -61,7 +62,6 @@ static const struct {
     {PARQUET_DOUBLE, PARQUET_PLAIN_TYPE, TYPE_FLOAT64, CONVERT_COPY8},
     {PARQUET_DOUBLE, PARQUET_PLAIN_TYPE, TYPE_FLOAT32, CONVERT_FLOAT64_FLOAT32},
     {PARQUET_BYTE_ARRAY, PARQUET_TEXT, TYPE_STRING, CONVERT_TEXT},
-    {PARQUET_BYTE_ARRAY, PARQUET_TEXT, TYPE_BYTES, CONVERT_BYTES},
     {PARQUET_BYTE_ARRAY, PARQUET_PLAIN_TYPE, TYPE_BYTES, CONVERT_BYTES},
 };
 
@@ -109,6 +109,7 @@ static const struct {
     {PARQUET_FLOAT, PARQUET_PLAIN_TYPE, TYPE_FLOAT32, "FLOAT"},
     {PARQUET_DOUBLE, PARQUET_PLAIN_TYPE, TYPE_FLOAT64, "DOUBLE"},
     {PARQUET_BYTE_ARRAY, PARQUET_TEXT, TYPE_STRING, "VARCHAR"},
+    {PARQUET_INT32, PARQUET_NULL, TYPE_STRING, "NULL"},
 };
 
 static bool describe_column(const ParquetColumn *column, TableColumn *described, Arena *arena)
@@ -178,6 +179,10 @@ static bool has_unit(Conversion conversion)
 
 static Conversion find_conversion(const ParquetColumn *column, const ReaderColumn *wanted)
 {
+  if (column->logical == PARQUET_NULL) {
+    bool nested = wanted->type.kind == TYPE_LIST || wanted->type.kind == TYPE_VECTOR;
+    return nested ? CONVERT_NONE : CONVERT_NULL;
+  }
   bool integer = column->logical == PARQUET_PLAIN_TYPE || column->logical == PARQUET_SIGNED;
   if (column->physical == PARQUET_INT64 && integer && wanted->type.kind == TYPE_TIMESTAMP) {
     return time_from_unit(wanted->unit);
@@ -214,7 +219,8 @@ ParquetCursor *parquet_cursor_new(const ParquetFile *file, const char *path,
     int place = parquet_find(file, columns[i].column);
     Conversion conversion =
         place < 0 ? CONVERT_NONE : find_conversion(&file->columns[place], &columns[i]);
-    if (conversion == CONVERT_NONE || !can_read(file, (size_t)place)) {
+    if (conversion == CONVERT_NONE
+        || (conversion != CONVERT_NULL && !can_read(file, (size_t)place))) {
       parquet_cursor_free(cursor);
       return NULL;
     }
@@ -281,6 +287,9 @@ static bool seek_all(ParquetCursor *cursor, uint64_t row, uint64_t *end, Error *
 {
   for (size_t i = 0; i < cursor->count; i++) {
     ParquetPages *pages = &cursor->columns[i].pages;
+    if (cursor->columns[i].conversion == CONVERT_NULL) {
+      continue;
+    }
     if (!parquet_pages_seek(pages, row, err)) {
       return failed_in(cursor, err);
     }
@@ -495,6 +504,11 @@ static bool convert(const ParquetCursor *cursor, CursorColumn *column, const uin
   static const Slice NO_TEXTS[1];
   const ParquetPage *page = &column->pages.page;
   *out = (Column){.type = column->wanted->type};
+  if (column->conversion == CONVERT_NULL) {
+    out->data = column->texts;  // zeros, as the bits are
+    out->valid = column->valid;
+    return true;
+  }
   out->data = column->width ? as_it_lies(column, wanted, row) : NULL;
   if (out->data) {
     return true;

@@ -22,9 +22,11 @@ typedef struct {
   Slice name;
   uint32_t children;
   int converted;  // -1: none
-  int logical;    // field id of the union, 0: none
-  int unit;       // of a timestamp: 1 ms, 2 us, 3 ns
-  bool utc;       // of a timestamp
+  int scale;      // of a decimal, like the next
+  int precision;
+  int logical;  // field id of the union, 0: none
+  int unit;     // of a timestamp: 1 ms, 2 us, 3 ns
+  bool utc;     // of a timestamp
   bool is_signed;
 } Element;
 
@@ -82,6 +84,12 @@ static Element read_element(Thrift *thrift)
     case 6:
       element.converted = (int)thrift_int(thrift);
       break;
+    case 7:
+      element.scale = (int)thrift_int(thrift);
+      break;
+    case 8:
+      element.precision = (int)thrift_int(thrift);
+      break;
     case 10:
       read_logical(thrift, &element);
       break;
@@ -111,12 +119,16 @@ static ParquetLogical logical_of(const Element *element)
     return PARQUET_TEXT;
   case 4:
     return PARQUET_TEXT;  // enum
+  case 5:
+    return PARQUET_DECIMAL;
   case 6:
     return PARQUET_DATE;
   case 8:
     return timestamp_of(element->unit);
   case 10:
     return element->is_signed ? PARQUET_SIGNED : PARQUET_UNSIGNED;
+  case 11:
+    return PARQUET_NULL;
   default:
     return PARQUET_OTHER;
   }
@@ -126,6 +138,8 @@ static ParquetLogical logical_of(const Element *element)
   case 0:
   case 4:
     return PARQUET_TEXT;
+  case 5:
+    return PARQUET_DECIMAL;
   case 6:
     return PARQUET_DATE;
   case 9:
@@ -172,6 +186,8 @@ static bool read_schema(ParquetFile *file, Thrift *thrift)
         .name = flat ? arena_text(&file->arena, element.name) : NULL,
         .physical = (ParquetPhysical)element.physical,
         .logical = logical_of(&element),
+        .precision = element.precision,
+        .scale = element.scale,
         .optional = element.repetition == 1,
         .has_zone = element.logical == 8,
         .utc = element.utc,

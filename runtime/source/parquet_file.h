@@ -30,7 +30,9 @@ typedef enum {
   PARQUET_TIME_NS,
   PARQUET_UNSIGNED,  // integers of any width without a sign
   PARQUET_SIGNED,
-  PARQUET_OTHER,  // decimals, JSON, …: not handled
+  PARQUET_NULL,  // a column that was written without a type: every value is null
+  PARQUET_DECIMAL,
+  PARQUET_OTHER,  // JSON, …: not handled, as decimals are not
 } ParquetLogical;
 
 typedef enum { PARQUET_RAW = 0, PARQUET_SNAPPY = 1, PARQUET_ZSTD = 6 } ParquetCodec;
@@ -40,6 +42,8 @@ typedef struct {
   const char *name;  // of a flat column; NULL for a leaf inside a group
   ParquetPhysical physical;
   ParquetLogical logical;
+  int precision;  // digits of a decimal
+  int scale;
   bool optional;
   bool has_zone;  // timestamps: the file says whether they are UTC instants,
   bool utc;       // and they are

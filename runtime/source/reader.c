@@ -85,6 +85,7 @@ static bool scalar_kind(Slice text, RawKind *kind, bool *as_text)
       {"HUGEINT", RAW_DECIMAL, true},
       {"UHUGEINT", RAW_DECIMAL, true},
       {"BIGNUM", RAW_DECIMAL, true},
+      {"NULL", RAW_TEXT, true},
   };
   for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
     if (slice_is(text, KINDS[i].name)) {
@@ -258,7 +259,7 @@ static bool is_mixed(const TableFiles *files, const char *name)
 }
 
 // DuckDB would give all files' values the type of the first file, rounding some of them.
-static bool check_sources(Reader *reader, Error *err)
+static bool check_mixed(Reader *reader, Error *err)
 {
   for (size_t i = 0; i < reader->count; i++) {
     Source *source = &reader->sources[i];
@@ -268,6 +269,14 @@ static bool check_sources(Reader *reader, Error *err)
                 source->coercion.what);
       return at_column(reader, source, err);
     }
+  }
+  return true;
+}
+
+static bool check_sources(Reader *reader, Error *err)
+{
+  for (size_t i = 0; i < reader->count; i++) {
+    Source *source = &reader->sources[i];
     if (!coerce_check(source->kind, source->element, &source->coercion, err)) {
       return at_column(reader, source, err);
     }
@@ -297,7 +306,8 @@ static bool start(Reader *reader, const LeftColumn *columns, Error *err)
     source->coercion.from = found[i]->type_text;
   }
   bool bytes = reader->files->format == FORMAT_CSV || reader->files->format == FORMAT_PACKED;
-  return (bytes ? open_bytes(reader, all, found, err) : open_stream(reader, found, columns, err))
+  return check_mixed(reader, err)
+         && (bytes ? open_bytes(reader, all, found, err) : open_stream(reader, found, columns, err))
          && check_sources(reader, err);
 }
 

@@ -26,8 +26,8 @@ typedef struct {
 // the same order. The path is in the arena, removing the file is the caller's.
 bool table_snapshot(Duck *duck, const char *sql, const char **path, Arena *arena, Error *err);
 
-// Fails when `path` is one of the files of the table: overwriting what is read would lose it, and do
-// something else when run again.
+// Fails when `path` is one of the files of the table: overwriting what is read would lose it, and
+// do something else when run again.
 bool table_refuse_over(Duck *duck, const Table *table, const char *path, Error *err);
 
 typedef struct {

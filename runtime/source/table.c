@@ -46,7 +46,7 @@ static bool scalar_type(Slice text, TypeKind *kind)
       {"HUGEINT", TYPE_INT64}, {"UHUGEINT", TYPE_INT64}, {"BIGNUM", TYPE_INT64},
       {"FLOAT", TYPE_FLOAT32}, {"DOUBLE", TYPE_FLOAT64}, {"VARCHAR", TYPE_STRING},
       {"UUID", TYPE_STRING},   {"BLOB", TYPE_BYTES},     {"DATE", TYPE_TIMESTAMP},
-      {"JSON", TYPE_STRING},
+      {"JSON", TYPE_STRING},   {"NULL", TYPE_STRING},
   };
   static const struct {
     const char *prefix;
@@ -292,6 +292,12 @@ static bool parquet_leaves(const TableFiles *files, Duck *duck, size_t file, con
   return ok;
 }
 
+// A column without a type, which fits any other: pandas writes it where all values are null.
+static bool is_null_type(const char *type)
+{
+  return strstr(type, "NullType()") != NULL;
+}
+
 // The type of a leaf; NULL when there is none of this name.
 static const char *leaf_type(const char *const *leaves, size_t count, const char *name)
 {
@@ -314,7 +320,8 @@ static bool check_leaves(TableFiles *files, const char *const *first, size_t fir
       return error_set(err, ERR_DATA, "there is no column \"%s\", which %s has", name,
                        files->names[0]);
     }
-    if (strcmp(type, first[2 * i + 1]) != 0 && !is_name(files->mixed, files->mixed_count, name)) {
+    if (strcmp(type, first[2 * i + 1]) != 0 && !is_null_type(type)
+        && !is_name(files->mixed, files->mixed_count, name)) {
       files->mixed[files->mixed_count++] = arena_text(&files->arena, slice_text(name));
     }
   }
@@ -672,6 +679,31 @@ void table_put_from(const TableFiles *files, Buf *sql, const JsonColumn *json, s
             partitions ? ", hive_types_autocast = false" : "");
 }
 
+// Puts right what DuckDB says of a Parquet file's columns. To it a column without a type holds
+// integers, and a decimal of more than 38 digits is a float, of which it reads a wrong value.
+static void correct_types(const TableFiles *files, TableColumn *columns, size_t count, Arena *arena)
+{
+  ParquetFile file;
+  bool handled;
+  if (files->sql || files->format != FORMAT_PARQUET
+      || !parquet_open(&file, files->paths[0], &handled, NULL) || !handled) {
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    int place = parquet_find(&file, columns[i].name);
+    const ParquetColumn *column = place < 0 ? NULL : &file.columns[place];
+    if (column && column->logical == PARQUET_NULL) {
+      columns[i].type_text = "NULL";
+      columns[i].type = (Type){.kind = TYPE_STRING};
+    } else if (column && column->logical == PARQUET_DECIMAL && column->precision > 38) {
+      columns[i].type_text =
+          arena_print(arena, "%s(%d,%d)", TABLE_WIDE_DECIMAL, column->precision, column->scale);
+      columns[i].known = false;
+    }
+  }
+  parquet_close(&file);
+}
+
 static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
                      Arena *arena, Error *err)
 {
@@ -693,6 +725,7 @@ static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns,
     *column = (TableColumn){.name = values[2 * i], .type_text = values[2 * i + 1]};
     column->known = table_type(slice_text(column->type_text), &column->type);
   }
+  correct_types(files, *columns, *count, arena);
   return true;
 }
 

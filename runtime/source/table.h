@@ -27,8 +27,8 @@ typedef struct {
   const char **mixed;  // Parquet columns whose type is not the same in all files
   size_t mixed_count;
   uint64_t *rows;  // of each JSON file; NULL for other formats
-  bool blank;      // files of JSON or msgpack without a row, so that nothing says what columns there
-                   // are: any that is asked for is one
+  bool blank;  // files of JSON or msgpack without a row, so that nothing says what columns there
+               // are: any that is asked for is one
   Arena arena;
 } TableFiles;  // the zero value is closed
 
@@ -62,6 +62,9 @@ uint64_t table_count_rows(const TableFiles *files, Duck *duck);
 // errors.
 void table_place(const TableFiles *files, Duck *duck, uint64_t row, const char **name,
                  uint64_t *position);
+
+// What a column of Parquet decimals is called that nobody here can read.
+#define TABLE_WIDE_DECIMAL "WIDE DECIMAL"
 
 // The type of ours that is nearest to one of DuckDB's; false when it is no value of ours.
 bool table_type(Slice type_text, Type *type);

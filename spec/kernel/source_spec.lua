@@ -202,6 +202,11 @@ describe('source', function()
       assert.same({ '""', '"1"', '"3"' }, read_one(from, 'b "x"', 'string'))
     end)
 
+    -- The first of them was the header.
+    spec('may have empty lines before its header', function()
+      assert.same({ '1' }, read_one(csv('\n\r\na,b\n1,2\n'), 'a', 'int64'))
+    end)
+
     spec('takes an empty line of a single column as a null', function()
       assert.same({ '1', 'null', '2' }, read_one(csv('a\n1\n\n2\n'), 'a', 'int64'))
     end)
@@ -216,6 +221,9 @@ describe('source', function()
         { 'a,b\n1,\255\n', 'in.csv:row 1: the row is not UTF-8' },
         { 'a,a\n', 'in.csv:header: the column "a" is there twice' },
         { '', 'in.csv: the file is empty: it needs a header' },
+        { '\n\n', 'in.csv: the file is empty: it needs a header' },
+        { 'a,b\r1,2\r1,3\r', 'in.csv:header: its lines end with CR alone: end them with LF or '
+          .. 'CRLF' },
         { 'a,b\n"1\n2",2\nx,3\n',
           'in.csv:row 1:column a: feature "x": expected int64, got "1\n2"' },
       }
