@@ -109,18 +109,20 @@ static bool choose(PushFile *file, Duck *duck, const Table *table, ReaderColumn 
       || !check_columns(file, duck, there, there_count, err)) {
     return false;
   }
-  bool says_something = request->has_inputs;  // keys and times alone say nothing of the view
+  // A file of JSON or msgpack without rows does not say what columns it has: it may have all.
+  bool unsaid = there_count == 0;
+  bool says_something = request->has_inputs || unsaid;  // keys and times alone do not
   for (size_t i = 0; i < request->column_count; i++) {
     const PushColumn *wanted = &request->columns[i];
     const TableColumn *column = find_column(there, there_count, wanted->column);
     column = column ? column : find_column(there, there_count, wanted->name);
-    if (!column && wanted->required) {
+    if (!column && wanted->required && !unsaid) {
       return error_set(err, ERR_DATA, "%s has no column \"%s\"", request->path, wanted->column);
     }
-    if (column) {
+    if (column || unsaid) {
       says_something = says_something || !wanted->required;
       chosen[file->column_count] =
-          (ReaderColumn){column->name, wanted->type, request->unit,
+          (ReaderColumn){column ? column->name : wanted->column, wanted->type, request->unit,
                          arena_print(&file->arena, "field \"%s\"", wanted->name)};
       file->names[file->column_count++] = wanted->name;
     }

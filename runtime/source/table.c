@@ -679,17 +679,32 @@ void table_put_from(const TableFiles *files, Buf *sql, const JsonColumn *json, s
             partitions ? ", hive_types_autocast = false" : "");
 }
 
+// DuckDB would give the second of two columns of one name another one.
+static bool check_twice(const ParquetFile *file, const char *name, Error *err)
+{
+  for (size_t i = 0; i < file->column_count; i++) {
+    const char *column = file->columns[i].name;
+    if (column && parquet_find(file, column) < 0) {
+      error_set(err, ERR_DATA, "the column \"%s\" is there twice", column);
+      return error_at(err, "%s", name);
+    }
+  }
+  return true;
+}
+
 // Puts right what DuckDB says of a Parquet file's columns. To it a column without a type holds
 // integers, and a decimal of more than 38 digits is a float, of which it reads a wrong value.
-static void correct_types(const TableFiles *files, TableColumn *columns, size_t count, Arena *arena)
+static bool correct_columns(const TableFiles *files, TableColumn *columns, size_t count,
+                            Arena *arena, Error *err)
 {
   ParquetFile file;
   bool handled;
   if (files->sql || files->format != FORMAT_PARQUET
       || !parquet_open(&file, files->paths[0], &handled, NULL) || !handled) {
-    return;
+    return true;
   }
-  for (size_t i = 0; i < count; i++) {
+  bool ok = check_twice(&file, files->names[0], err);
+  for (size_t i = 0; ok && i < count; i++) {
     int place = parquet_find(&file, columns[i].name);
     const ParquetColumn *column = place < 0 ? NULL : &file.columns[place];
     if (column && column->logical == PARQUET_NULL) {
@@ -702,6 +717,7 @@ static void correct_types(const TableFiles *files, TableColumn *columns, size_t 
     }
   }
   parquet_close(&file);
+  return ok;
 }
 
 static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
@@ -725,8 +741,7 @@ static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns,
     *column = (TableColumn){.name = values[2 * i], .type_text = values[2 * i + 1]};
     column->known = table_type(slice_text(column->type_text), &column->type);
   }
-  correct_types(files, *columns, *count, arena);
-  return true;
+  return correct_columns(files, *columns, *count, arena, err);
 }
 
 // One flat Parquet file says itself what it has: DuckDB need not be loaded for it.
@@ -871,7 +886,7 @@ bool table_no_column(const TableFiles *files, const char *name, const TableColum
                      size_t count, const char *what, Error *err)
 {
   const char *nearest = NULL;
-  size_t nearest_distance = strlen(name) / 3 + 2;
+  size_t nearest_distance = least(strlen(name) / 3 + 2, strlen(name));
   for (size_t i = 0; i < count; i++) {
     size_t distance = name_distance(name, columns[i].name);
     if (distance < nearest_distance) {

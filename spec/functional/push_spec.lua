@@ -209,6 +209,17 @@ describe('push', function()
     assert.matches('rates', p:must('push', 'rates', file))
   end)
 
+  -- It "had no column driver_id".
+  it('takes a file of JSON or msgpack without rows', function()
+    for name, text in pairs({ ['none.json'] = '[]', ['none.jsonl'] = '', ['none.msgpack'] = '' }) do
+      p:write(name, text)
+      p:must('push', 'rates', p:path(name))
+    end
+    p:write('none.msgpack', '\x80')
+    assert.matches('there is no column "driver_id"',
+      p:fails('push', 'rates', p:path('none.msgpack')), 1, true)
+  end)
+
   it('refuses a file without any feature, and names a view that does not exist', function()
     local file = p.space:write('keys.csv', 'driver_id,event_timestamp\n1,2025-01-01T00:00:00Z\n')
     assert.equal('error: ' .. file .. ' has keys and times but no feature: is it the right file?\n',

@@ -182,4 +182,18 @@ describe('the two readers of Parquet', function()
     assert.equal('odd.parquet:column d: WIDE DECIMAL(60,2) cannot be written as text', message)
     assert.equal(3, ours:write('out.parquet', { { 'x', 'int64', { 1, 2, 3 } } }, left))
   end)
+
+  -- The first one was read, whichever was meant.
+  it('refuse a name that two columns have', function()
+    if MISSING then
+      pending(MISSING)
+      return
+    end
+    put_corpus('twice', 'twice.parquet')
+    for _, files in ipairs { ours, duck } do
+      local _, message = read(files, ours.folder .. '/twice.parquet', { { 'a', 'int64' } })
+      assert.matches('twice.parquet: the column "a" is there twice', message, 1, true)
+    end
+    assert.equal('2LL', (read(ours, ours.folder .. '/twice.parquet', { { 'b', 'int64' } })))
+  end)
 end)
