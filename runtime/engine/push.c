@@ -468,18 +468,16 @@ static const Known *find_hinted(Encoder *it, uint32_t n, Slice name)
   return known;
 }
 
-// Finds the values of one map; moves the reader past it.
-static bool find_values(Encoder *it, uint32_t row, MpReader *reader)
+// Finds the values of the map that the reader stands on. The reader is past it if that succeeds.
+static bool read_fields(Encoder *it, uint32_t row, MpReader *reader)
 {
-  MpReader map = *reader;
-  mp_step(reader);
-  MpToken token = mp_take(&map);
+  MpToken token = mp_take(reader);
   if (token.kind != MP_MAP) {
     return reject(it, row, "", "a row has to be a map of its fields");
   }
   memset(it->values, 0, it->value_count * sizeof(*it->values));
   for (uint32_t i = 0; i < token.count; i++) {
-    MpToken name = mp_take(&map);
+    MpToken name = mp_take(reader);
     if (!mp_is_text(&name)) {
       return reject(it, row, "", "a field's name has to be a string");
     }
@@ -492,10 +490,22 @@ static bool find_values(Encoder *it, uint32_t row, MpReader *reader)
     if (it->values[known->place].at && known != &it->ignored) {
       return reject(it, row, known->name.data, "the field is given twice");
     }
-    it->values[known->place] = map;
-    mp_step(&map);
+    it->values[known->place] = *reader;
+    mp_step(reader);
   }
   return true;
+}
+
+// The same, which moves the reader past a map that makes no sense as well.
+static bool find_values(Encoder *it, uint32_t row, MpReader *reader)
+{
+  MpReader start = *reader;
+  if (read_fields(it, row, reader)) {
+    return true;
+  }
+  mp_step(&start);
+  *reader = start;
+  return false;
 }
 
 static bool encode_maps(Encoder *it, MpReader reader, uint32_t count)

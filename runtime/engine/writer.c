@@ -15,7 +15,7 @@
 #include "engine/writer_apply.h"
 #include "store/online.h"
 
-enum { RETRY_MS = 1000, APPLY_NICE = 5, APPLY_REST = 9, ENTRY_HEAD = 2 * sizeof(uint32_t) };
+enum { RETRY_MS = 1000, APPLY_NICE = 10, APPLY_REST = 9, ENTRY_HEAD = 2 * sizeof(uint32_t) };
 
 // A table that waits to be applied.
 typedef struct Sealed {
@@ -473,6 +473,8 @@ static uint64_t next_deadline(const Writer *writer)
   uint64_t deadline = UINT64_MAX;
   if (has_waiting(writer)) {
     deadline = writer->waiting_since + milliseconds(WRITER_APPLY_MS);
+  } else if (overlay_has_spare(writer->overlay)) {
+    deadline = writer->waiting_since + milliseconds(WRITER_SPARE_MS);
   }
   if (log_durable(writer->log) + 1 < log_next_sequence(writer->log)
       && writer->synced_at + milliseconds(WRITER_SYNC_MS) < deadline) {
@@ -571,9 +573,11 @@ static void look_after(Writer *writer, bool ended)
     log_sync(writer->log, &ignored);
     writer->synced_at = now;
   }
-  bool old = now >= writer->waiting_since + milliseconds(WRITER_APPLY_MS);
-  if (has_waiting(writer) && (old || ended)) {
+  uint64_t waited = now - writer->waiting_since;
+  if (has_waiting(writer) && (ended || waited >= milliseconds(WRITER_APPLY_MS))) {
     hand_to_apply(writer, ended);
+  } else if (!has_waiting(writer) && waited >= milliseconds(WRITER_SPARE_MS)) {
+    overlay_drop_spare(writer->overlay);
   }
 }
 
@@ -868,9 +872,9 @@ static bool can_write_now(const Writer *writer, const Push *first)
 
 static void write_now(Writer *writer, Push *first)
 {
-  bool was_idle = next_deadline(writer) == UINT64_MAX;
+  uint64_t before = next_deadline(writer);
   write_group(writer, first);
-  release(writer, was_idle);
+  release(writer, next_deadline(writer) < before);
 }
 
 void writer_submit_all(Writer *writer, Push *first)

@@ -31,6 +31,7 @@ enum {
   WRITER_SYNC_MS = 100,            // relaxed: how often the log is synced
   WRITER_APPLY_MS = 100,           // rows wait this long for others before they are applied
   WRITER_REST_MS = 1000,           // and at most this long after many were applied
+  WRITER_SPARE_MS = 10000,         // memory of applied rows is kept this long for the next ones
   WRITER_TABLES = 8,               // of the overlay that may wait to be applied
   WRITER_TABLES_HELD = 4,          // that many are applied, however short the rest has been
 };

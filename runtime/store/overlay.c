@@ -13,7 +13,6 @@
 enum {
   BUCKETS = 1 << 17,
   CHUNK_BYTES = 4 << 20,
-  CHUNKS_KEPT = (64 << 20) / CHUNK_BYTES,  // for the next tables: fresh memory has to be cleared
   NODE_ALIGNMENT = 16,
 };
 
@@ -35,15 +34,19 @@ typedef struct Chunk {
   _Alignas(NODE_ALIGNMENT) uint8_t bytes[];
 } Chunk;
 
+typedef _Atomic(Node *) Bucket;
+
+// Memory of tables that are gone, for the next ones: fresh memory has to be cleared by the system,
+// page by page. As much as tables ever had at one time, until it is given back.
 typedef struct {
   pthread_mutex_t lock;
-  Chunk *free;  // of CHUNK_BYTES each
-  size_t count;
-} ChunkPool;
+  Chunk *chunks;    // of CHUNK_BYTES each
+  Bucket *buckets;  // of one table
+} Spare;
 
 struct OverlayTable {
-  _Atomic(Node *) *buckets;
-  ChunkPool *pool;
+  Bucket *buckets;
+  Spare *spare;
   Chunk *chunks;  // newest first; used by the thread that puts
   size_t rows;
   size_t bytes;
@@ -67,7 +70,7 @@ struct Overlay {
   _Atomic(OverlayTables *) current;  // NULL: no rows. One reference is ours.
   uint64_t visible;
 
-  ChunkPool pool;
+  Spare spare;
 };
 
 static Slice node_key(const Node *node)
@@ -84,7 +87,7 @@ static Slice node_row(const Node *node)
 
 // One that holds `wanted` bytes. Under AddressSanitizer it holds no more, so that an overrun is
 // seen.
-static Chunk *chunk_take(ChunkPool *pool, size_t wanted)
+static Chunk *chunk_take(Spare *spare, size_t wanted)
 {
   size_t size = sizeof(Chunk) + wanted;
 #ifndef TIDEMARK_ASAN
@@ -92,13 +95,10 @@ static Chunk *chunk_take(ChunkPool *pool, size_t wanted)
 #endif
   Chunk *chunk = NULL;
   if (size == CHUNK_BYTES) {
-    pthread_mutex_lock(&pool->lock);
-    chunk = pool->free;
-    if (chunk) {
-      pool->free = chunk->older;
-      pool->count--;
-    }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_lock(&spare->lock);
+    chunk = spare->chunks;
+    spare->chunks = chunk ? chunk->older : NULL;
+    pthread_mutex_unlock(&spare->lock);
   }
   chunk = chunk ? chunk : pages_zalloc(1, size);
   chunk->size = size;
@@ -106,25 +106,38 @@ static Chunk *chunk_take(ChunkPool *pool, size_t wanted)
   return chunk;
 }
 
-static void chunks_give(ChunkPool *pool, Chunk *chunks)
+static void chunk_give(Spare *spare, Chunk *chunk)
 {
-  for (Chunk *chunk = chunks, *older; chunk; chunk = older) {
-    older = chunk->older;
-    bool kept = false;
-    if (chunk->size == CHUNK_BYTES) {
-      pthread_mutex_lock(&pool->lock);
-      kept = pool->count < CHUNKS_KEPT;
-      if (kept) {
-        chunk->older = pool->free;
-        pool->free = chunk;
-        pool->count++;
-      }
-      pthread_mutex_unlock(&pool->lock);
-    }
-    if (!kept) {
-      pages_free(chunk, 1, chunk->size);
-    }
+  if (chunk->size != CHUNK_BYTES) {
+    pages_free(chunk, 1, chunk->size);
+    return;
   }
+  pthread_mutex_lock(&spare->lock);
+  chunk->older = spare->chunks;
+  spare->chunks = chunk;
+  pthread_mutex_unlock(&spare->lock);
+}
+
+static Bucket *buckets_take(Spare *spare)
+{
+  pthread_mutex_lock(&spare->lock);
+  Bucket *buckets = spare->buckets;
+  spare->buckets = NULL;
+  pthread_mutex_unlock(&spare->lock);
+  if (!buckets) {
+    return mem_zalloc(BUCKETS, sizeof(*buckets));
+  }
+  memset((void *)buckets, 0, BUCKETS * sizeof(*buckets));  // nobody else has them
+  return buckets;
+}
+
+static void buckets_give(Spare *spare, Bucket *buckets)
+{
+  pthread_mutex_lock(&spare->lock);
+  Bucket *other = spare->buckets;
+  spare->buckets = buckets;
+  pthread_mutex_unlock(&spare->lock);
+  free((void *)other);
 }
 
 static void *take_room(OverlayTable *table, size_t size)
@@ -132,7 +145,7 @@ static void *take_room(OverlayTable *table, size_t size)
   size = (size + NODE_ALIGNMENT - 1) & ~(size_t)(NODE_ALIGNMENT - 1);
   Chunk *chunk = table->chunks;
   if (!chunk || chunk->size - chunk->used < size) {
-    chunk = chunk_take(table->pool, size);
+    chunk = chunk_take(table->spare, size);
     chunk->older = table->chunks;
     table->chunks = chunk;
   }
@@ -141,22 +154,28 @@ static void *take_room(OverlayTable *table, size_t size)
   return room;
 }
 
-static void pool_deinit(ChunkPool *pool)
+static void spare_free(Spare *spare)
 {
-  for (Chunk *chunk = pool->free, *older; chunk; chunk = older) {
+  pthread_mutex_lock(&spare->lock);
+  Chunk *chunk = spare->chunks;
+  Bucket *buckets = spare->buckets;
+  spare->chunks = NULL;
+  spare->buckets = NULL;
+  pthread_mutex_unlock(&spare->lock);
+  for (Chunk *older; chunk; chunk = older) {
     older = chunk->older;
     pages_free(chunk, 1, chunk->size);
   }
-  pthread_mutex_destroy(&pool->lock);
+  free((void *)buckets);
 }
 
 // Tables ------------------------------------------------------------------------------------------
 
-static OverlayTable *table_new(ChunkPool *pool)
+static OverlayTable *table_new(Spare *spare)
 {
   OverlayTable *table = mem_zalloc(1, sizeof(*table));
-  table->buckets = mem_zalloc(BUCKETS, sizeof(*table->buckets));
-  table->pool = pool;
+  table->buckets = buckets_take(spare);
+  table->spare = spare;
   atomic_init(&table->references, 1);
   return table;
 }
@@ -164,8 +183,11 @@ static OverlayTable *table_new(ChunkPool *pool)
 static void table_unref(OverlayTable *table)
 {
   if (atomic_fetch_sub(&table->references, 1) == 1) {
-    chunks_give(table->pool, table->chunks);
-    free(table->buckets);
+    for (Chunk *chunk = table->chunks, *older; chunk; chunk = older) {
+      older = chunk->older;
+      chunk_give(table->spare, chunk);
+    }
+    buckets_give(table->spare, table->buckets);
     free(table);
   }
 }
@@ -232,7 +254,7 @@ Overlay *overlay_new(void)
 {
   Overlay *overlay = mem_zalloc(1, sizeof(*overlay));
   pthread_mutex_init(&overlay->lock, NULL);
-  pthread_mutex_init(&overlay->pool.lock, NULL);
+  pthread_mutex_init(&overlay->spare.lock, NULL);
   return overlay;
 }
 
@@ -245,7 +267,8 @@ void overlay_free(Overlay *overlay)
   if (overlay->active) {
     table_unref(overlay->active);
   }
-  pool_deinit(&overlay->pool);
+  spare_free(&overlay->spare);
+  pthread_mutex_destroy(&overlay->spare.lock);
   pthread_mutex_destroy(&overlay->lock);
   free(overlay->unpublished);
   free(overlay);
@@ -267,11 +290,11 @@ static void remember(Overlay *overlay, Node *node)
 void overlay_put(Overlay *overlay, Slice key, Slice row, uint64_t sequence)
 {
   if (!overlay->active) {
-    overlay->active = table_new(&overlay->pool);
+    overlay->active = table_new(&overlay->spare);
   }
   OverlayTable *table = overlay->active;
   uint64_t hash = hash_bytes(key, 0);
-  _Atomic(Node *) *bucket = &table->buckets[hash % BUCKETS];
+  Bucket *bucket = &table->buckets[hash % BUCKETS];
   Node *node = take_room(table, sizeof(*node) + key.size + row.size);
   *node = (Node){
       .next = atomic_load_explicit(bucket, memory_order_relaxed),
@@ -307,7 +330,7 @@ void overlay_undo(Overlay *overlay, size_t keep)
   assert(keep <= overlay->unpublished_count);
   while (overlay->unpublished_count > keep) {
     Node *node = overlay->unpublished[--overlay->unpublished_count];
-    _Atomic(Node *) *bucket = &table->buckets[node->hash % BUCKETS];
+    Bucket *bucket = &table->buckets[node->hash % BUCKETS];
     assert(atomic_load(bucket) == node);
     atomic_store_explicit(bucket, node->next, memory_order_release);
     table->rows--;
@@ -414,6 +437,19 @@ void overlay_drop(Overlay *overlay, OverlayTable *table)
   pthread_mutex_unlock(&overlay->lock);
   tables_unref(old);
   table_unref(table);
+}
+
+bool overlay_has_spare(Overlay *overlay)
+{
+  pthread_mutex_lock(&overlay->spare.lock);
+  bool has = overlay->spare.chunks || overlay->spare.buckets;
+  pthread_mutex_unlock(&overlay->spare.lock);
+  return has;
+}
+
+void overlay_drop_spare(Overlay *overlay)
+{
+  spare_free(&overlay->spare);
 }
 
 // Reading -----------------------------------------------------------------------------------------

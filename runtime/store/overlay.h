@@ -66,6 +66,10 @@ size_t overlay_tables_rows(OverlayTable *const *tables, size_t table_count, Over
 // Its rows were committed: makes it invisible to those who pin from now on.
 void overlay_drop(Overlay *overlay, OverlayTable *table);
 
+// Memory of dropped tables is kept for the next ones until somebody says that it is not needed.
+bool overlay_has_spare(Overlay *overlay);
+void overlay_drop_spare(Overlay *overlay);
+
 typedef struct OverlayTables OverlayTables;
 
 typedef struct {
