@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-enum { HUGE_PAGE = 2 << 20, LARGE = 2 * HUGE_PAGE, LINE = 64 };
+enum { HUGE_PAGE = 2 << 20, LARGE = HUGE_PAGE / 2, LINE = 64 };
 
 // Sizes below LARGE, and under AddressSanitizer all, are ordinary allocations.
 static size_t mapped_size(size_t count, size_t size)

@@ -4,9 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/pages.h"
 #include "base/parallel.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 enum { LANES = 16, LARGE = 32 };  // groups with more than LARGE rows have a grid
 
@@ -233,9 +238,12 @@ static uint32_t count_lanes(const int16_t *at, int16_t left, int16_t coarse)
   return (uint32_t)((sums * UINT64_C(0x0001000100010001)) >> 48);
 }
 
+typedef uint32_t CountLanes(const int16_t *at, int16_t left, int16_t coarse);
+
 // Halves until at most LANES are left, then counts. The mask in place of a condition is on purpose:
 // which way a search goes is as good as random, and a wrong guess costs more than the whole step.
-static uint32_t count_smaller(const int16_t *coarse, Search search)
+static inline ALWAYS_INLINE uint32_t count_smaller(const int16_t *coarse, Search search,
+                                                   CountLanes *count)
 {
   uint32_t left = search.to - search.from;
   const int16_t *at = coarse + search.from;
@@ -244,7 +252,7 @@ static uint32_t count_smaller(const int16_t *coarse, Search search)
     at += half & -(uint32_t)(at[half - 1] < search.coarse);
     left -= half;
   }
-  return (uint32_t)(at - coarse) + count_lanes(at, (int16_t)left, search.coarse);
+  return (uint32_t)(at - coarse) + count(at, (int16_t)left, search.coarse);
 }
 
 // First place in [from, to) whose exact time is at least `time`, or `to`.
@@ -261,9 +269,10 @@ static uint32_t lower_bound(const Time *times, uint32_t from, uint32_t to, Time 
   return from;
 }
 
-static uint32_t finish_search(const Places *places, uint32_t key, Time time, Search search)
+static inline ALWAYS_INLINE uint32_t finish_search(const Places *places, uint32_t key, Time time,
+                                                   Search search, CountLanes *lanes)
 {
-  uint32_t place = count_smaller(places->coarse, search);
+  uint32_t place = count_smaller(places->coarse, search, lanes);
   // Ties are rare, so they are asked for first. There are LANES coarse times more than places: it
   // does no harm to look behind the group.
   if (places->coarse[place] == search.coarse && place < search.to && search.inexact) {
@@ -274,8 +283,9 @@ static uint32_t finish_search(const Places *places, uint32_t key, Time time, Sea
 
 // One step for all searches of the block at a time: what a step reads was prefetched by the one
 // before, so that the waits for memory overlap.
-void places_find(const Places *places, size_t count, const uint32_t *keys, const Time *times,
-                 uint32_t *found)
+static inline ALWAYS_INLINE void find_block(const Places *places, size_t count,
+                                            const uint32_t *keys, const Time *times,
+                                            uint32_t *found, CountLanes *lanes)
 {
   Search searches[PLACES_BLOCK];
   assert(count <= PLACES_BLOCK);
@@ -290,6 +300,37 @@ void places_find(const Places *places, size_t count, const uint32_t *keys, const
     narrow_to_cell(places, keys[i], times[i], &searches[i]);
   }
   for (size_t i = 0; i < count; i++) {
-    found[i] = finish_search(places, keys[i], times[i], searches[i]);
+    found[i] = finish_search(places, keys[i], times[i], searches[i], lanes);
   }
+}
+
+#ifdef __x86_64__
+
+// All sixteen at once: two bits for each, of which those behind the group are cut off.
+AVX2 static inline uint32_t count_lanes_avx2(const int16_t *at, int16_t left, int16_t coarse)
+{
+  __m256i lanes = _mm256_loadu_si256((const __m256i *)at);
+  __m256i smaller = _mm256_cmpgt_epi16(_mm256_set1_epi16(coarse), lanes);
+  uint32_t bits = _bzhi_u32((uint32_t)_mm256_movemask_epi8(smaller), 2 * (uint32_t)left);
+  return (uint32_t)__builtin_popcount(bits) / 2;
+}
+
+AVX2 static void find_avx2(const Places *places, size_t count, const uint32_t *keys,
+                           const Time *times, uint32_t *found)
+{
+  find_block(places, count, keys, times, found, count_lanes_avx2);
+}
+
+#endif
+
+void places_find(const Places *places, size_t count, const uint32_t *keys, const Time *times,
+                 uint32_t *found)
+{
+#ifdef __x86_64__
+  if (cpu_has_avx2()) {
+    find_avx2(places, count, keys, times, found);
+    return;
+  }
+#endif
+  find_block(places, count, keys, times, found, count_lanes);
 }

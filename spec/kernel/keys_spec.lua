@@ -247,6 +247,39 @@ describe('key sets', function()
     assert.same({ 1, 0 }, find(pairs_set, { 'int32', 'string' }, { { -5, 5 }, { 'x', 'x' } }, 2))
   end)
 
+  -- Runs of keys that are counted up or down, some of them at the ends of what an int64 holds: the
+  -- set changes its table as they lie closer together or farther apart.
+  it('keep their numbers while keys drift together and apart', function()
+    random.each(25, function()
+      local set, known, count = new_set({ 'int64' }), {}, 0
+      for _ = 1, math.random(6) do
+        local rows = random.pick({ 1, 63, 64, 65, 700, 3000 })
+        local step = random.pick({ 1, -1, 1, -1, 3, -3, 7, 1000003 })
+        local ends = { 0LL, -2LL, step > 0 and WIDE[1] - step * rows or WIDE[2] - step * rows }
+        local first = random.pick(ends) + math.random(100)
+        local values, wanted = {}, {}
+        for row = 1, rows do
+          local value = first + step * math.random(row - 2, row)
+          local name = tostring(value)
+          if not known[name] then
+            known[name] = { number = count, value = value }
+            count = count + 1
+          end
+          values[row], wanted[row] = value, known[name].number
+        end
+        assert.same(wanted, add(set, { 'int64' }, { values }, rows))
+      end
+      local values, wanted = {}, {}
+      for name, key in pairs(known) do
+        local beside = key.value + 1
+        local other = known[tostring(beside)]
+        values[#values + 1], wanted[#wanted + 1] = key.value, known[name].number
+        values[#values + 1], wanted[#wanted + 1] = beside, other and other.number or NONE
+      end
+      assert.same(wanted, find(set, { 'int64' }, { values }, #values))
+    end)
+  end)
+
   it('never join (1,"23") with (12,"3")', function()
     local kinds = { 'string', 'string' }
     local set = new_set(kinds)
