@@ -6,6 +6,7 @@ KEYS = 100_000
 DAYS = 90
 TTL_DAYS = 7
 FEATURES = 10
+JOINS = 3  # of one process in memory: the first, and those that are timed
 
 
 @dataclass(frozen=True)

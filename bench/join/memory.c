@@ -1,11 +1,13 @@
 // The join over columns in memory, timed as the other engines are in memory: one spine, one view.
 //
-//   memory FOLDER int64|string THREADS FEATURES TTL_SECONDS [OUT]
+//   memory FOLDER int64|string THREADS FEATURES TTL_SECONDS JOINS [OUT]
 //
 // FOLDER holds plain arrays, made by data.py: SIDE_user_id.data (and .offsets of strings),
 // SIDE_event_timestamp.data, view_created.data, view_v1_fN.data, where SIDE is spine or view. The
-// clock covers everything from the key columns to gathered feature columns in spine order. Prints
-// one line of JSON; with OUT, writes the gathered columns into that folder (null as NaN).
+// clock covers everything from the key columns to gathered feature columns in spine order. Joins
+// so many times, and tells the first time, which pays for the memory that the later ones find
+// there, from the median of the others. Prints one line of JSON; with OUT, writes the gathered
+// columns into that folder (null as NaN).
 
 #include <math.h>
 #include <pthread.h>
@@ -19,7 +21,14 @@
 #include "base/pages.h"
 #include "join/asof.h"
 
-enum { BLOCK = 2048, SHARE = 32 * BLOCK, MAX_THREADS = 64, MAX_FEATURES = 64, PATH_SIZE = 4096 };
+enum {
+  BLOCK = 2048,
+  SHARE = 32 * BLOCK,
+  MAX_THREADS = 64,
+  MAX_FEATURES = 64,
+  MAX_JOINS = 100,
+  PATH_SIZE = 4096
+};
 
 typedef struct {
   size_t rows;
@@ -34,6 +43,7 @@ typedef struct {
   size_t threads;
   size_t features;
   int64_t ttl;  // microseconds
+  size_t joins;
 } Options;
 
 typedef struct {
@@ -312,38 +322,60 @@ static void write_answer(const char *folder, double **answer, size_t features, s
 static Options parse(int count, char **arguments)
 {
   Options options = {0};
-  if (count >= 6) {
+  if (count >= 7) {
     options.folder = arguments[1];
     options.strings = !strcmp(arguments[2], "string");
     options.threads = strtoull(arguments[3], NULL, 10);
     options.features = strtoull(arguments[4], NULL, 10);
     options.ttl = strtoll(arguments[5], NULL, 10) * 1000000;
+    options.joins = strtoull(arguments[6], NULL, 10);
   }
   if (options.threads < 1 || options.threads > MAX_THREADS || options.features < 1
-      || options.features > MAX_FEATURES) {
-    fprintf(stderr, "usage: memory FOLDER int64|string THREADS FEATURES TTL_SECONDS [OUT]\n");
+      || options.features > MAX_FEATURES || options.joins < 1 || options.joins > MAX_JOINS) {
+    fprintf(stderr, "usage: memory FOLDER int64|string THREADS FEATURES TTL_SECONDS JOINS [OUT]\n");
     exit(2);
   }
   return options;
+}
+
+static int compare_seconds(const void *a, const void *b)
+{
+  double left = *(const double *)a;
+  double right = *(const double *)b;
+  return (left > right) - (left < right);
+}
+
+static double median(double *seconds, size_t count)
+{
+  qsort(seconds, count, sizeof(*seconds), compare_seconds);
+  return (seconds[(count - 1) / 2] + seconds[count / 2]) / 2;
 }
 
 int main(int count, char **arguments)
 {
   Options options = parse(count, arguments);
   Tables tables = read_tables(&options);
-  double *answer[MAX_FEATURES];
+  double *answer[MAX_FEATURES] = {0};
+  double seconds[MAX_JOINS];
 
   forget_peak();
   size_t before = process_status("VmRSS:");
-  uint64_t start = clock_monotonic_ns();
-  join(&tables, &options, answer);
-  uint64_t end = clock_monotonic_ns();
+  for (size_t i = 0; i < options.joins; i++) {
+    for (size_t feature = 0; feature < options.features; feature++) {
+      pages_free(answer[feature], tables.spine.rows, sizeof(double));
+    }
+    uint64_t start = clock_monotonic_ns();
+    join(&tables, &options, answer);
+    seconds[i] = (double)(clock_monotonic_ns() - start) * 1e-9;
+  }
   size_t peak = process_status("VmHWM:");
 
-  printf("{\"seconds\": %.6f, \"extra_bytes\": %zu}\n", (double)(end - start) * 1e-9,
+  double first = seconds[0];
+  double typical = options.joins > 1 ? median(seconds + 1, options.joins - 1) : first;
+  printf("{\"seconds\": %.6f, \"first_seconds\": %.6f, \"extra_bytes\": %zu}\n", typical, first,
          peak > before ? peak - before : 0);
-  if (count > 6) {
-    write_answer(arguments[6], answer, options.features, tables.spine.rows);
+  if (count > 7) {
+    write_answer(arguments[7], answer, options.features, tables.spine.rows);
   }
   fflush(stdout);
   _exit(0);  // the tables go with the process

@@ -63,5 +63,5 @@ def build_kernel(tidemark, out):
 def kernel_command(kernel, case, folder, threads, out=None):
     seconds = cases.TTL_DAYS * 86400
     words = [kernel, os.path.join(folder, "arrays"), case.key]
-    words += [str(threads or os.cpu_count()), str(cases.FEATURES), str(seconds)]
+    words += [str(threads or os.cpu_count()), str(cases.FEATURES), str(seconds), str(cases.JOINS)]
     return words + ([out] if out else [])

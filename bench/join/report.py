@@ -70,7 +70,7 @@ def engine_table(results, case, mode):
     """Every engine of one case, the fastest first."""
     engines = engines_of(results, case, mode)
     our = seconds(engines.get(cases.OURS))
-    memory = "peak_bytes" if mode == "file" else "extra_bytes"
+    memory, other = ("peak_bytes", "cpu") if mode == "file" else ("extra_bytes", "first_seconds")
     rows = []
     for engine, result in sorted(engines.items(), key=lambda item: seconds(item[1]) or 1e9):
         runs = result["runs"]
@@ -78,7 +78,7 @@ def engine_table(results, case, mode):
             [
                 cases.TITLES[engine],
                 figure(seconds(result)),
-                figure(median(runs, "cpu") if runs and mode == "file" else None),
+                figure(median(runs, other) if runs else None),
                 figure(median(runs, memory) / 1e6 if runs else None, "{:.0f}"),
                 ratio(seconds(result), our),
                 answers(result, cases.SIZES[results["size"]]),
@@ -86,9 +86,7 @@ def engine_table(results, case, mode):
         )
     heading = ["", "seconds", "CPU", "MB", "x ours", "answers"]
     if mode == "memory":
-        heading[3] = "MB more"
-        heading.pop(2)
-        rows = [row[:2] + row[3:] for row in rows]
+        heading[2:4] = ["first", "MB more"]
     return table(heading, rows)
 
 

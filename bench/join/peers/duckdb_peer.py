@@ -137,14 +137,20 @@ def main():
     connection.execute("SET preserve_insertion_order = false")
     query = QUERIES[arguments.engine](arguments.case.views)
     save = f"TO '{arguments.out}' (FORMAT parquet, COMPRESSION zstd)"
+
+    def copy():
+        declare(connection, arguments)
+        connection.execute(f"COPY ({query}) {save}")
+
     if arguments.mode == "file":
-        with peer.Clock():
-            declare(connection, arguments)
-            connection.execute(f"COPY ({query}) {save}")
+        peer.timed(arguments, copy)
         return
     declare(connection, arguments)
-    with peer.Clock():
-        connection.execute(f"CREATE TABLE answer AS {query}")
+    peer.timed(
+        arguments,
+        lambda: connection.execute(f"CREATE TABLE answer AS {query}"),
+        lambda _: connection.execute("DROP TABLE answer"),
+    )
     if arguments.out:
         connection.execute(f"COPY answer {save}")
 

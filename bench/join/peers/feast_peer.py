@@ -69,10 +69,13 @@ def main():
             for number in range(1, arguments.case.views + 1)
             for name in cases.feature_names(number)
         ]
-        with peer.Clock():
+
+        def join():
             spine = pandas.read_parquet(arguments.spine)
             job = store.get_historical_features(entity_df=spine, features=features)
             job.to_df().to_parquet(arguments.out, compression="zstd", index=False)
+
+        peer.timed(arguments, join)
 
 
 if __name__ == "__main__":

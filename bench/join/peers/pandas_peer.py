@@ -40,12 +40,10 @@ def write(answer, path):
 def main():
     arguments = peer.parse()
     if arguments.mode == "file":
-        with peer.Clock():
-            write(join(*read(arguments), arguments), arguments.out)
+        peer.timed(arguments, lambda: write(join(*read(arguments), arguments), arguments.out))
         return
     tables = read(arguments)
-    with peer.Clock():
-        answer = join(*tables, arguments)
+    answer = peer.timed(arguments, lambda: join(*tables, arguments))
     if arguments.out:
         write(answer, arguments.out)
 

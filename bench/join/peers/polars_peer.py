@@ -38,13 +38,15 @@ def join(spine, views, arguments):
 def main():
     arguments = peer.parse()
     scan = [polars.scan_parquet(path) for path in (arguments.spine, *arguments.views)]
+
+    def copy():
+        join(scan[0], scan[1:], arguments).sink_parquet(arguments.out, compression="zstd")
+
     if arguments.mode == "file":
-        with peer.Clock():
-            join(scan[0], scan[1:], arguments).sink_parquet(arguments.out, compression="zstd")
+        peer.timed(arguments, copy)
         return
     tables = [frame.collect().rechunk().lazy() for frame in scan]
-    with peer.Clock():
-        answer = join(tables[0], tables[1:], arguments).collect()
+    answer = peer.timed(arguments, lambda: join(tables[0], tables[1:], arguments).collect())
     if arguments.out:
         answer.write_parquet(arguments.out, compression="zstd")
 
