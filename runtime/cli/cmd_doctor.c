@@ -1,7 +1,10 @@
 // doctor: is everything there that a day's work needs, and does it work?
 
+#include <errno.h>
 #include <stdarg.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/print.h"
@@ -9,8 +12,10 @@
 
 enum {
   CHECKS = 8,
-  FILES_WANTED = 10240
-};  // open files: the server's default connections, and a few
+  FILES_WANTED = 10240,    // open: the server's default connections, and a few
+  DISK_NEEDED = 64 << 20,  // bytes: a segment of the log
+  DISK_WANTED = 1 << 30,   // bytes: the segments that it keeps
+};
 
 typedef enum { CHECK_OK, CHECK_NOTE, CHECK_BAD } CheckState;
 
@@ -70,6 +75,28 @@ static void check_store(Report *report, Engine *engine)
   } else {
     // Before the first apply there is none.
     add_error(report, "store", err.code == ERR_NOT_FOUND ? CHECK_NOTE : CHECK_BAD, &err);
+  }
+}
+
+// Where the store is, or will be made.
+static void check_disk(Report *report, Engine *engine)
+{
+  const char *folder = engine_store(engine);
+  struct statvfs disk;
+  if (access(folder, F_OK) != 0) {
+    folder = engine_project(engine);
+  }
+  if (access(folder, W_OK | X_OK) != 0 || statvfs(folder, &disk) != 0) {
+    add(report, "disk", CHECK_BAD, "cannot write to %s: %s", folder, strerror(errno));
+    return;
+  }
+  uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
+  double mib = (double)left / (1 << 20);
+  if (left < DISK_WANTED) {
+    add(report, "disk", left < DISK_NEEDED ? CHECK_BAD : CHECK_NOTE,
+        "%.1f MiB left at %s: materialize and push need room, and fail without", mib, folder);
+  } else {
+    add(report, "disk", CHECK_OK, "%.1f GiB left at %s", mib / 1024, folder);
   }
 }
 
@@ -173,6 +200,7 @@ bool cmd_doctor_run(Args *args, Error *err)
   add(&report, "tidemark", CHECK_OK, "%s", TIDEMARK_VERSION);
   check_duck(&report, session.engine);
   check_store(&report, session.engine);
+  check_disk(&report, session.engine);
   check_registry(&report, session.engine);
   check_definitions(&report, &session);
   check_limits(&report);

@@ -84,8 +84,10 @@ static void print_summary(const Args *args, MpReader answer)
   }
   print_out(stdout, &out);
   buf_deinit(&out);
-  print_note(args, "%s: %lld rows, %lld columns", args_value(args, "output"),
-             (long long)result_int(answer, "rows"), (long long)result_int(answer, "columns"));
+  long long rows = (long long)result_int(answer, "rows");
+  long long columns = (long long)result_int(answer, "columns");
+  print_note(args, "%s: %lld row%s, %lld column%s", args_value(args, "output"), rows,
+             rows == 1 ? "" : "s", columns, columns == 1 ? "" : "s");
   note_parts(args, answer);
   note_failed(args, answer);
 }

@@ -188,7 +188,7 @@ static void note_time(const Args *args, const TryResult *result)
   double each = result->run_rows ? (double)result->run_ns / (double)result->run_rows : 0;
   const char *unit = each >= 1000 ? "us" : "ns";
   if (result->computed) {
-    print_note(args, "%.3g %s a row%s", each >= 1000 ? each / 1000 : each, unit,
+    print_note(args, "functions took %.3g %s a row%s", each >= 1000 ? each / 1000 : each, unit,
                result->note ? arena_print(args->arena, "; %s", result->note) : "");
   }
 }

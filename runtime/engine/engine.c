@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -201,18 +202,22 @@ const char *engine_store(const Engine *engine)
   return engine->store;
 }
 
-static bool nothing_applied(Error *err)
-{
-  return error_set(err, ERR_NOT_FOUND, "nothing has been applied yet: run `tidemark apply`");
-}
-
-static bool store_exists(const Engine *engine)
+// What cannot be looked at counts as being there: opening it says what is wrong with it.
+static bool is_there(const char *folder, const char *name)
 {
   Buf path = {0};
-  buf_print(&path, "%s/data.mdb", engine->store);
-  bool there = access((const char *)path.data, F_OK) == 0;
+  buf_print(&path, "%s/%s", folder, name);
+  bool there = access((const char *)path.data, F_OK) == 0 || errno != ENOENT;
   buf_deinit(&path);
   return there;
+}
+
+static bool nothing_applied(const Engine *engine, Error *err)
+{
+  return error_set(err, ERR_NOT_FOUND, "nothing has been applied yet: run `tidemark apply`%s",
+                   is_there(engine->project, "definitions")
+                       ? ""
+                       : " in a project; this folder is none, name one with -C DIR");
 }
 
 // Called with the lock held.
@@ -221,8 +226,8 @@ static Db *open_db(Engine *engine, bool create, Error *err)
   if (engine->db) {
     return engine->db;
   }
-  if (!create && !store_exists(engine)) {
-    nothing_applied(err);
+  if (!create && !is_there(engine->store, "data.mdb")) {
+    nothing_applied(engine, err);
     return NULL;
   }
   engine->db = db_open(&(DbOptions){.path = engine->store, .map_size = engine->map_size}, err);
@@ -288,7 +293,7 @@ static bool catalog_reload(Engine *engine, DbRead *read, Error *err)
         catalog_set_texts(catalog, record.sources);
       }
     } else {
-      nothing_applied(err);
+      nothing_applied(engine, err);
     }
   }
   arena_deinit(&arena);
@@ -306,7 +311,7 @@ Catalog *engine_catalog(Engine *engine, DbRead *read, Error *err)
     return NULL;
   }
   if (generation == 0) {
-    nothing_applied(err);
+    nothing_applied(engine, err);
     return NULL;
   }
   pthread_mutex_lock(&engine->catalog_lock);

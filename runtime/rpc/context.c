@@ -82,10 +82,6 @@ static bool open_read(CallContext *context, Error *err)
 {
   Db *db = engine_db(context->engine, false, err);
   if (!db) {
-    if (err->code == ERR_NOT_FOUND) {
-      error_clear(err);
-      error_set(err, ERR_NOT_FOUND, "nothing has been applied yet: run `tidemark apply`");
-    }
     return false;
   }
   context->read = db_read_new(db, err);

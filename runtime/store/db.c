@@ -77,7 +77,7 @@ bool db_fail(const Db *db, int code, const char *doing, Error *err)
                      "it with a smaller map (--map-size SIZE)",
                      doing, db->path);
   default:
-    return error_set(err, ERR_STORE, "cannot %s in the store %s: %s", doing, db->path,
+    return error_set(err, ERR_STORE, "cannot %s (the store is %s): %s", doing, db->path,
                      mdb_strerror(code));
   }
 }

@@ -157,7 +157,7 @@ static bool open_env(Db *db, const DbOptions *options, Error *err)
   int rc = mdb_env_create(&db->env);
   assert(!rc || rc == ENOMEM);
   if (rc) {
-    return db_fail(db, rc, "open it", err);
+    return db_fail(db, rc, "open the store", err);
   }
   rc = mdb_env_set_mapsize(db->env, size);
   rc = rc ? rc : mdb_env_set_maxdbs(db->env, TABLE_COUNT);
@@ -165,7 +165,7 @@ static bool open_env(Db *db, const DbOptions *options, Error *err)
   rc = rc ? rc : mdb_env_open(db->env, db->path, flags, FILE_MODE);
   rc = rc || options->map_size ? rc : adopt_size(db->env);
   if (rc) {
-    return db_fail(db, rc, "open it", err);
+    return db_fail(db, rc, "open the store", err);
   }
   int dead;
   mdb_reader_check(db->env, &dead);

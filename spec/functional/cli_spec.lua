@@ -352,6 +352,7 @@ describe('tidemark init', function()
     assert.same('', doctor.stderr)
     assert.matches('\nregistry,ok,', doctor.stdout, 1, true)
     assert.matches('\ndefinitions,ok,', doctor.stdout, 1, true)
+    assert.matches('\ndisk,%a+,[%d.]+ %aiB left at %./%.tidemark/store', doctor.stdout)
   end)
 
   it('gives the editor its stubs', function()
@@ -694,6 +695,40 @@ describe('plan and apply', function()
     assert.matches('^{.*"change_count":7.*}\n$', plan)
     assert.same('action,kind,name,at,details,incompatible,reason',
       lines(run('plan', '--format', 'csv').stdout)[1])
+  end)
+end)
+
+describe('a wrong place', function()
+  local space
+
+  before_each(function()
+    space = workspace.new({ ['notes.txt'] = 'mine', ['project/definitions/a.lua'] = '' })
+  end)
+
+  after_each(function()
+    space:remove()
+  end)
+
+  it('that is no project is told from one where nothing was applied', function()
+    local result = cli.run({ '-C', space.folder, 'entities', 'list' })
+    assert.same('error: nothing has been applied yet: run `tidemark apply` in a project; this '
+      .. 'folder is none, name one with -C DIR\n', result.stderr)
+    result = cli.run({ '-C', space:path('project'), 'entities', 'list' })
+    assert.same('error: nothing has been applied yet: run `tidemark apply`\n', result.stderr)
+  end)
+
+  -- It passed for a store that nothing was applied to yet.
+  it('of a store is named', function()
+    local file = space:path('notes.txt')
+    for _, command in ipairs({ { 'entities', 'list' }, { 'apply' } }) do
+      local result = cli.run({ '-C', space:path('project'), '--store', file, unpack(command) })
+      assert.same('error: cannot open the store (the store is ' .. file .. '): Not a directory\n',
+        result.stderr)
+    end
+    local doctor = cli.run({ '-C', space:path('project'), '--store', file, 'doctor', '--format',
+      'csv' })
+    assert.same(1, doctor.status)
+    assert.matches('\nstore,bad,', doctor.stdout, 1, true)
   end)
 end)
 

@@ -137,7 +137,7 @@ describe('a server', function()
     assert.matches('listen on ' .. server.address .. ': address already in use', taken.stderr, 1,
       true)
     local wrong = cli.run({ 'serve', '-C', project.folder, '--listen', 'nowhere' })
-    assert.equal(1, wrong.status)
+    assert.equal(2, wrong.status)
     assert.matches('address "nowhere": expected HOST:PORT', wrong.stderr, 1, true)
   end)
 end)

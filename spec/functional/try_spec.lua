@@ -61,7 +61,7 @@ describe('tidemark try', function()
       .. '  1          1  2025-01-01T00:00:00Z    10.0  4.0  ->     2.5      10\n', result.stdout)
     assert.matches('6 rows of source "trips": 2 kept, 1 filtered, 2 failed, 1 deleted',
       result.stderr, 1, true)
-    assert.matches('\n[%d.]+ [nu]s a row', result.stderr)
+    assert.matches('\nfunctions took [%d.]+ [nu]s a row', result.stderr)
     assert.is_false(p:exists('.tidemark'))
   end)
 
