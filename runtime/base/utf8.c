@@ -14,7 +14,7 @@ static size_t ascii_prefix(const uint8_t *at, size_t size)
   return done;
 }
 
-// Bytes of the sequence at `at`, 0 when it is not well formed (Unicode, table 3-7).
+// Of what is not ASCII (Unicode, table 3-7).
 static size_t sequence_size(const uint8_t *at, size_t left)
 {
   uint8_t lead = at[0];
@@ -36,6 +36,11 @@ static size_t sequence_size(const uint8_t *at, size_t left)
     }
   }
   return size;
+}
+
+size_t utf8_size(const uint8_t *at, size_t left)
+{
+  return at[0] < 0x80 ? 1 : sequence_size(at, left);
 }
 
 bool utf8_is_valid(Slice text)

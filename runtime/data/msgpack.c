@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "base/utf8.h"
 
 // Big-endian unsigned of 1, 2, 4 or 8 bytes.
 static uint64_t load_unsigned(const uint8_t *at, size_t size)
@@ -260,33 +261,6 @@ bool mp_map_get(MpReader map, const char *key, MpReader *value)
   return found;
 }
 
-// Length of the UTF-8 sequence at `at` (RFC 3629), 0 when there is none.
-static size_t utf8_length(const uint8_t *at, size_t left)
-{
-  static const struct {
-    uint8_t mask, lead;
-    uint32_t least;
-  } FORMS[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-  for (size_t form = 0; form < 4; form++) {
-    if ((*at & FORMS[form].mask) != FORMS[form].lead) {
-      continue;
-    }
-    if (form >= left) {
-      return 0;
-    }
-    uint32_t code = *at & (uint8_t)~FORMS[form].mask;
-    for (size_t i = 1; i <= form; i++) {
-      if ((at[i] & 0xc0) != 0x80) {
-        return 0;
-      }
-      code = code << 6 | (at[i] & 0x3f);
-    }
-    bool good = code >= FORMS[form].least && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
-    return good ? form + 1 : 0;
-  }
-  return 0;
-}
-
 static void put_escaped(Buf *out, uint8_t byte)
 {
   static const char SHORT[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -306,7 +280,7 @@ static void print_string(Slice text, Buf *out)
   const uint8_t *at = (const uint8_t *)text.data;
   buf_put_byte(out, '"');
   for (size_t i = 0; i < text.size;) {
-    size_t length = utf8_length(at + i, text.size - i);
+    size_t length = utf8_size(at + i, text.size - i);
     if (length == 0) {
       buf_put(out, "\xef\xbf\xbd", 3);
       length = 1;

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/bytes.h"
+#include "base/utf8.h"
 
 enum { MAP16 = 0xde, MAP16_SIZE = 3 };
 
@@ -26,11 +27,26 @@ void pack_key(PackMap *map, const char *key)
   pack_string(map->out, key);
 }
 
+// A message may quote what a client sent, or be cut in the middle of a character; clients refuse
+// strings that are not UTF-8. Each byte that is none of a character becomes another one.
+static void pack_clean(Buf *out, const char *text)
+{
+  size_t left = strlen(text);
+  msgpack_packer packer = mp_packer(out);
+  msgpack_pack_str(&packer, left);
+  while (left) {
+    size_t size = utf8_size((const uint8_t *)text, left);
+    buf_put(out, size ? text : "?", size ? size : 1);
+    text += size ? size : 1;
+    left -= size ? size : 1;
+  }
+}
+
 void pack_text(PackMap *map, const char *key, const char *value)
 {
   pack_key(map, key);
   if (value) {
-    pack_string(map->out, value);
+    pack_clean(map->out, value);
   } else {
     pack_nil(map->out);
   }
@@ -95,52 +111,6 @@ void pack_string(Buf *out, const char *text)
 {
   msgpack_packer packer = mp_packer(out);
   mp_put_text(&packer, text);
-}
-
-// Bytes of the UTF-8 character at `at`, 0 when it is none.
-static size_t character_size(const unsigned char *at)
-{
-  size_t size = at[0] < 0x80                    ? 1
-                : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
-                : (at[0] & 0xf0) == 0xe0        ? 3
-                                                : 4;
-  if (size == 1) {
-    return 1;
-  }
-  if (size == 4 && (at[0] < 0xf0 || at[0] > 0xf4)) {
-    return 0;
-  }
-  for (size_t i = 1; i < size; i++) {
-    if ((at[i] & 0xc0) != 0x80) {
-      return 0;
-    }
-  }
-  bool overlong = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-  bool outside = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
-  return overlong || outside ? 0 : size;
-}
-
-// A message may quote what a client sent, or be cut in the middle of a character; clients refuse
-// strings that are not UTF-8.
-static void pack_clean(Buf *out, const char *text)
-{
-  char clean[sizeof(((Error *)0)->message)];
-  const unsigned char *at = (const unsigned char *)text;
-  size_t size = 0;
-  while (*at) {
-    size_t step = character_size(at);
-    assert(size + step < sizeof(clean));
-    if (step) {
-      memcpy(clean + size, at, step);
-    } else {
-      clean[size] = '?';
-      step = 1;
-    }
-    size += step;
-    at += step;
-  }
-  clean[size] = '\0';
-  pack_string(out, clean);
 }
 
 void pack_error(Buf *out, const Error *err)

@@ -383,6 +383,9 @@ describe('a call', function()
   it('quotes a name that is not UTF-8 as text', function()
     local _, err = server:call('\255\254list\200', {})
     assert.equal('unknown method "??list?", did you mean "list"?', err[2])
+    local pushed = server:call('push', { view = 'rates', rows = { { ['\255é\195'] = 1 } } })
+    assert.same({ index = 0, field = '?é?', reason = 'feature_view "rates" has no field "?é?"' },
+      pushed.rejected[1])
   end)
 
   it('with a name twice is refused, whichever of the two was meant', function()
