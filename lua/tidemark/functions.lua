@@ -74,15 +74,20 @@ local function check_assigned(linking, declaration, what, reach)
   end
 end
 
+local KEEPS = {
+  table = '%s: writes into table %s, which outlives the row; a function may keep nothing between '
+    .. 'rows: make the table inside it',
+  iterator = '%s: calls %s, an iterator that goes on from row to row: make it inside the function',
+}
+
 --- Writes into tables of the file, or of one that it requires.
 local function check_written(linking, declaration, what, callee)
   for _, place in ipairs(writes.find(callee, linking.known, linking.words.plain)) do
-    if place.variable then
+    if place.kind == 'variable' then
       report_variable(linking, declaration, what, place)
     else
-      linking.report_line(declaration, place, place.name:match('^[%w_]+'),
-        '%s: writes into table %s, which outlives the row; a function may keep nothing between '
-          .. 'rows: make the table inside it', what, quote(place.name))
+      linking.report_line(declaration, place, place.name:match('^[%w_]+'), KEEPS[place.kind], what,
+        quote(place.name))
     end
   end
 end

@@ -154,6 +154,9 @@ local IS = {
     .. ' and floor($value) == $value',
 }
 IS.timestamp = IS.int64
+-- What is finite stays finite. From half a step beyond the greatest number on it would not.
+IS.float32 = 'type($value) == "number" and ($value < 0x1.ffffffp127 and $value > -0x1.ffffffp127'
+  .. ' or $value ~= $value or $value == 1 / 0 or $value == -1 / 0)'
 local STORE = {
   bool = '$to[$at] = $value and 1 or 0',
   string = 'text$index($to, $at, $value)',

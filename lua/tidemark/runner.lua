@@ -133,7 +133,7 @@ local function make_complaints(tools, word, inputs, outputs)
   function tools.wrong_item(index, at, value)
     local field = outputs[index]
     fail('feature "%s": expected %s as value %d of %s, got %s', field.name,
-      field.element or 'a number', at, type_text(field), describe(value))
+      field.element or 'float32', at, type_text(field), describe(value))
   end
   function tools.wrong_length(index, size)
     fail('feature "%s": expected %s, got %d values', outputs[index].name,

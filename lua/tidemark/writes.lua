@@ -135,7 +135,7 @@ end
 ---@class tidemark.Following
 ---@field known tidemark.Known
 ---@field words table<string, any>
----@field found { name: string, file: string, line: integer, variable?: boolean }[]
+---@field found tidemark.Kept[]
 ---@field results table<string, { held?: tidemark.Held }> what was followed, with what it gave
 ---@field count integer of them
 ---@field depth integer of the calls that are being followed
@@ -183,13 +183,13 @@ local function signature(following, held)
   return '' .. number_of(following, held.value)
 end
 
-local function report(frame, pc, name, variable)
+local function report(frame, pc, name, kind)
   local info = util.funcinfo(frame.prototype, pc)
   table.insert(frame.following.found, {
     name = name,
     file = info.source:sub(2),
     line = info.currentline,
-    variable = variable,
+    kind = kind or 'table',
   })
 end
 
@@ -286,6 +286,17 @@ LIBRARY['table.remove'] = LIBRARY['table.insert']
 LIBRARY['table.sort'] = LIBRARY['table.insert']
 LIBRARY.ipairs = LIBRARY.pairs
 
+local NEXT_OF_IPAIRS = ipairs {} -- has no state of its own
+
+--- Iterators that string.gmatch or pairs made where the file was read go on from row to row.
+local function note_iterator(frame, pc, held)
+  local value = held and held.value
+  if type(value) == 'function' and value ~= NEXT_OF_IPAIRS and not is_own(value)
+    and not frame.following.known.name_of(value) then
+    report(frame, pc, held.name, 'iterator')
+  end
+end
+
 --- What the first results of a call are.
 local function results_of(frame, pc, callee, arguments)
   local following = frame.following
@@ -293,6 +304,7 @@ local function results_of(frame, pc, callee, arguments)
   if name then
     return LIBRARY[name] and LIBRARY[name](frame, pc, arguments) or {}
   end
+  note_iterator(frame, pc, callee)
   return { (follow(following, callee, arguments)) }
 end
 
@@ -373,7 +385,7 @@ local function result_of(frame, instruction, state)
   return nil
 end
 
-local function apply_base(frame, instruction, state)
+local function apply_base(frame, pc, instruction, state)
   local op, base = instruction.op, instruction.a
   if op == OP.KNIL then
     for register = base, instruction.c do
@@ -387,6 +399,7 @@ local function apply_base(frame, instruction, state)
     end
   elseif NEXT[op] then
     local item = items_of(state[base - 2])
+    note_iterator(frame, pc, state[base - 3])
     clear_from(state, base)
     state[base + 1] = item
   elseif op ~= OP.ITERL and op ~= OP.ISNEXT then
@@ -404,14 +417,14 @@ local function apply(frame, pc, state)
   elseif ASSIGNS[op] then
     local around = frame.upvalues[instruction.a + 1]
     if frame.inner and around and around.outlives then
-      report(frame, pc, util.funcuvname(frame.prototype, instruction.a), true)
+      report(frame, pc, util.funcuvname(frame.prototype, instruction.a), 'variable')
     end
   elseif op == OP.RET1 or op == OP.RET then
     frame.result.held = join(frame.result.held, state[instruction.a])
   elseif instruction.kind_a == DST then
     state[instruction.a] = result_of(frame, instruction, state)
   elseif instruction.kind_a == BASE and not ENDS[op] then
-    apply_base(frame, instruction, state)
+    apply_base(frame, pc, instruction, state)
   end
 end
 
@@ -588,12 +601,17 @@ function follow(following, callee, arguments)
   return result.held
 end
 
---- Where a function writes into tables that outlive its call; `variable`: or a function inside it
---- assigns a variable that does.
+---@class tidemark.Kept
+---@field name string
+---@field file string
+---@field line integer
+---@field kind 'table'|'variable'|'iterator' written, assigned by a function inside, or called
+
+--- Where a function writes into what outlives its call.
 ---@param callee function
 ---@param known tidemark.Known
 ---@param words table<string, any> what the function's globals are
----@return { name: string, file: string, line: integer, variable?: boolean }[]
+---@return tidemark.Kept[]
 function M.find(callee, known, words)
   local following = {
     known = known,

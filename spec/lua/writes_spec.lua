@@ -106,6 +106,22 @@ describe('a function that keeps something between rows', function()
     end)
   end
 
+  it('is found: an iterator made where the file is read', function()
+    local WRONG = '", an iterator that goes on from row to row: make it inside the function'
+    for before, body in pairs {
+      ["local g = ('abc'):gmatch('.')"] = 'return { x = tonumber(g()) }',
+      ["local g = string.gmatch('abc', '.')"] = 'for c in g do return { x = #c } end',
+      ['local g, s, k = pairs({ 1, 2 })'] = 'return { x = g(s, k) }',
+      ["local o = { g = ('abc'):gmatch('.') }"] = 'return { x = #o.g() }',
+    } do
+      local name = before:find('local o') and 'o.g' or 'g'
+      assert.same({ '4 calls "' .. name .. WRONG }, lines_of(before, body))
+    end
+    assert.same({}, lines_of('local f, s, k = ipairs({ 7, 8 })', 'return { x = f(s, k) }'))
+    assert.same({}, lines_of("local s = 'abc'",
+      "local n, f = 0, s:gmatch('.') for c in f do n = n + #c end return { x = n }"))
+  end)
+
   it('is found in files of lib', function()
     local before = "local m = require 'lib.m'"
     local body = 'return { x = m.f(row.k) }'
