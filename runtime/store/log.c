@@ -517,6 +517,7 @@ static bool make_segment(Log *log, Error *err)
   log->seed = segment.seed;
   log->segment = segment.first_sequence;
   log->offset = LOG_HEADER_SIZE;
+  log->ahead = 0;
   add_segment(&log->segments, (SegmentFile){log->segment, LOG_HEADER_SIZE});
   return true;
 }

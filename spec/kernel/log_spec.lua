@@ -275,6 +275,18 @@ describe('the log', function()
       assert.equal(5, #found)
     end)
 
+    it('has zeros behind the records of the last one only', function()
+      local log = open(nil, 5000)
+      for number, size in ipairs({ 1000, 4500, 1000 }) do
+        append(log, { ('x'):rep(size) })
+        assert.equal(number < 3 and 1 or 3, segments()[#segments()])
+      end
+      assert.equal(HEADER + 2 * RECORD_HEADER + 5500, #space:read(segment(1)))
+      assert.equal(5000, #space:read(segment(3)))
+      close(log)
+      assert.equal(HEADER + RECORD_HEADER + 1000, #space:read(segment(3)))
+    end)
+
     it('misses one that was not applied', function()
       close(fill(5))
       assert(uv.fs_unlink(space:path(segment(3))))
