@@ -350,8 +350,10 @@ local function make_environment(loading, words)
       elseif loading.closed then
         error(('unknown word %s'):format(schema.quote(name)), 2)
       end
+      local named = schema.type_named(name)
       local instead = shapes.unsupported_words[name]
         or (sandbox.refused._G[name] and 'definition files do not have it')
+        or (named and ('the type is called %s'):format(named))
       local path, line = current_place()
       loading.unknown_at[(path or '') .. ':' .. (line or '')] = true
       report_here(loading, name, ('unknown word %s%s'):format(schema.quote(name),
@@ -540,7 +542,9 @@ local function compile_file(loading, file, environment)
   remember_names(loading, file)
   local line, text = message:match(':(%d+): (.*)$')
   if line then
-    add_problem(loading, syntax_place(file, tonumber(line), text), text)
+    local comma = text:find("^'}' expected") and not text:find('<eof>', 1, true)
+      and '; is a comma missing before it?' or ''
+    add_problem(loading, syntax_place(file, tonumber(line), text), text .. comma)
   else
     add_file_problem(loading, file.path, nil, message)
   end
@@ -564,6 +568,14 @@ local function split_message(message)
   return nil, nil, message
 end
 
+--- What people may have meant that call a library: `text 'city'`.
+local function explain_call(text)
+  local name = text:match("^attempt to call global '(%w+)' %(a table value%)$")
+  local named = name and schema.type_named(name)
+  return name and ('%s is a library of functions%s'):format(schema.quote(name),
+    named and '; the type is called ' .. named or '') or text
+end
+
 --- A run-time error of a file as a problem.
 local function add_failure(loading, file, failure)
   loading.partial = true
@@ -572,7 +584,7 @@ local function add_failure(loading, file, failure)
   if failure.limit or not loading.files[path] then
     path, line, text = failure.file, failure.line, failure.message
   end
-  text = text:gsub('^lua/tidemark/[%w_/]+%.lua:%d+: ', '')
+  text = explain_call((text:gsub('^lua/tidemark/[%w_/]+%.lua:%d+: ', '')))
   if text == 'stack overflow' or text:find('^error in error handling') then
     text = 'stack overflow: the functions call each other too deeply'
   end

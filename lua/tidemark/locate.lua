@@ -319,13 +319,15 @@ function M.find(file, declaration, path, want)
   return place_of(file, tokens[index] or tokens[found.key_token], declaration.line)
 end
 
---- The place of a word on a line; the line's first word where it is not there.
+--- The place of a word on a line, rather not as the name of a field; the line's first word where it
+--- is not there.
 ---@param file tidemark.SourceFile
 ---@param line integer
 ---@param word? string
 ---@return tidemark.Place
 function M.find_word(file, line, word)
   local tokens = tokens_of(file)
+  local field
   for i, token in ipairs(tokens) do
     if token.line == line and token.text == word then
       local before, after = tokens[i - 1], tokens[i + 1]
@@ -334,9 +336,10 @@ function M.find_word(file, line, word)
       if not is_field then
         return place_of(file, token, line)
       end
+      field = field or token
     end
   end
-  return place_of(file, first_on_line(tokens, line), line)
+  return place_of(file, field or first_on_line(tokens, line), line)
 end
 
 --- The place of a field on a line, `name` in `row.name`; failing that, of the word, and failing

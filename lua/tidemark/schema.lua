@@ -196,15 +196,22 @@ local function known_types()
   return names
 end
 
-local function suggest_type(text)
+--- The type that goes by this name elsewhere.
+---@param name string
+---@return string?
+function M.type_named(name)
   for _, row in ipairs(shapes.types) do
     for _, alias in ipairs(row.aliases) do
-      if alias == text:lower() then
-        return (', did you mean "%s"?'):format(row.name)
+      if alias == name:lower() then
+        return row.name
       end
     end
   end
-  return suggest.hint(text, known_types())
+end
+
+local function suggest_type(text)
+  local named = M.type_named(text)
+  return named and (', did you mean "%s"?'):format(named) or suggest.hint(text, known_types())
 end
 
 --- The canonical text of a type; nil and what is wrong with it.
