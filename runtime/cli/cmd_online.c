@@ -1,5 +1,7 @@
 // get-online-features: the newest features of some entities, from the store or from a server.
 
+#include <stdio.h>
+
 #include "cli/commands.h"
 #include "cli/print.h"
 #include "cli/wanted.h"
@@ -113,10 +115,8 @@ static void fill_keys(const Request *request, Grid *grid)
     bool time = column->typed && type_is_time(column->type);
     grid->columns[i] = (GridColumn){column->name, time};
     for (size_t row = 0; row < grid->row_count; row++) {
-      // A column of one value goes with every row.
-      size_t from = column->count == 1 ? 0 : row;
-      if (from < column->count) {
-        grid->cells[row * grid->column_count + i] = column->cells[from];
+      if (row < column->count) {
+        grid->cells[row * grid->column_count + i] = column->cells[row];
       }
     }
   }
@@ -146,6 +146,33 @@ static Grid make_grid(const Request *request, MpReader answer)
   return grid;
 }
 
+// An error's place is a parameter of the method; here it is an option.
+static void name_option(const Request *request, Error *err)
+{
+  if (strcmp(err->where, "entities") == 0 && !request->entities.count) {
+    error_clear(err);
+    error_set(err, ERR_USAGE, "-e KEY=VALUE[,VALUE...] is missing: whom to ask about");
+    return;
+  }
+
+  static const struct {
+    const char *parameter;
+    const char *option;
+  } PLACES[] = {{"entities.", "-e "}, {"request.", "-r "}};
+  for (size_t i = 0; i < sizeof(PLACES) / sizeof(PLACES[0]); i++) {
+    size_t size = strlen(PLACES[i].parameter);
+    if (strncmp(err->where, PLACES[i].parameter, size) == 0) {
+      char name[sizeof(err->where)];
+      snprintf(name, sizeof(name), "%s", err->where + size);
+      snprintf(err->where, sizeof(err->where), "%s%s", PLACES[i].option, name);
+      return;
+    }
+  }
+  if (strncmp(err->where, "features[", strlen("features[")) == 0) {
+    err->where[0] = '\0';  // the message names it
+  }
+}
+
 static bool ask(Request *request, Error *err)
 {
   const Args *args = request->args;
@@ -170,6 +197,8 @@ static bool ask(Request *request, Error *err)
     print_grid(&grid, args->format, &out);
     print_out(stdout, &out);
     buf_deinit(&out);
+  } else {
+    name_option(request, err);
   }
   params_deinit(&params);
   buf_deinit(&bytes);

@@ -115,7 +115,7 @@ static bool missing_column(HistoryPlan *plan, const char *name, const char *hint
   }
   const char *near = catalog_suggest(slice_text(name), known, plan->spine_column_count);
   error_set(err, ERR_INVALID, "the spine has no column \"%s\"%s%s%s: %s", name,
-            near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "", hint);
+            near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "", hint);
   return error_at(err, "%s", plan->request->spine);
 }
 

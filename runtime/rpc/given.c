@@ -121,8 +121,8 @@ static bool count_rows(Given *given, const char *by, size_t rows, Error *err)
     return true;
   }
   bool column = by != given->parameter;
-  error_set(err, ERR_INVALID, "%s\"%s\" has %zu rows, but \"%s\" has %zu", column ? "column " : "",
-            by, rows, known->by, known->count);
+  error_set(err, ERR_INVALID, "%s\"%s\" has %zu row%s, but \"%s\" has %zu", column ? "column " : "",
+            by, rows, rows == 1 ? "" : "s", known->by, known->count);
   return error_at(err, "%s%s%s", given->parameter, column ? "." : "", column ? by : "");
 }
 

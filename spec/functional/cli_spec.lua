@@ -463,7 +463,7 @@ feature_view 'facts' {
     local result = cli.run({ 'get-online-features', '-f', 'facts:rate', '-e', 'kode=x', '-e',
       'branch=1', '--connect', serving.address })
     assert.same(1, result.status)
-    assert.matches('entities.kode', result.stderr, 1, true)
+    assert.matches('-e kode: ', result.stderr, 1, true)
     assert.same(0, serving:stop())
     result = cli.run({ 'entities', 'list', '--connect', serving.address })
     assert.same(1, result.status)
@@ -475,6 +475,25 @@ feature_view 'facts' {
       'code=x', '-e', 'branch=one' })
     assert.same(2, result.status)
     assert.matches('-e branch[1]: expected int64, got "one"', result.stderr, 1, true)
+  end)
+
+  it('name the option that is wrong', function()
+    for words, message in pairs({
+      ['-e kode=x'] = '-e kode: unknown entity column "kode", did you mean "code"?',
+      ['-e code=x,y -e branch=1'] = '-e branch: column "branch" has 1 row, but "code" has 2',
+      ['-e code=x -e branch=1 -r km=1'] = '-r km: unknown request column "km"',
+      ['-r km=1'] = '-e KEY=VALUE[,VALUE...] is missing: whom to ask about',
+    }) do
+      local call = { '-C', space.folder, 'get-online-features', '-f', 'facts:rate' }
+      for word in words:gmatch('%S+') do
+        call[#call + 1] = word
+      end
+      assert.matches('error: ' .. message, cli.run(call).stderr, 1, true)
+    end
+    local result = cli.run({ '-C', space.folder, 'get-online-features', '-f', 'facts:rat', '-e',
+      'code=x' })
+    assert.same('error: feature_view "facts": unknown feature "rat", did you mean "rate"?\n',
+      result.stderr)
   end)
 
   it('name an unknown view with a suggestion', function()

@@ -175,7 +175,7 @@ describe('on-demand views in training sets', function()
         p:path('no.csv'), '-f', features)
     end
     local message = fails('driver_id,event_timestamp,km,seat', 'fare:price')
-    assert.truthy(message:find('the spine has no column "seats", did you mean "seat"?: it is int64 '
+    assert.truthy(message:find('the spine has no column "seats" (did you mean "seat"?): it is int64 '
       .. 'of the request of on_demand_feature_view "fare"', 1, true), message)
     message = fails('driver_id,event_timestamp', 'tip:tip,twice:long')
     for _, name in ipairs { '"km"', '"seats"', '"number"', '"text"' } do
@@ -375,7 +375,7 @@ describe('on-demand views at serving', function()
         request = { km = { 1, 2 }, seats = { 1, 2, 3 } } },
       'column "seats" has 3 rows, but "driver_id" has 2', 'request.seats' },
     { { features = FARE, entities = { driver_id = { 1, 2 } }, request = { { km = 1, seats = 1 } } },
-      '"request" has 1 rows, but "driver_id" has 2', 'request' },
+      '"request" has 1 row, but "driver_id" has 2', 'request' },
     { { features = FARE, entities = { driver_id = { 1, 2 } },
         request = { km = { 1, 'far' }, seats = { 1, 2 } } },
       'expected float64, got string', 'request.km[1]' },
