@@ -400,6 +400,9 @@ static bool write_parquet(Writer *writer, const Producer *producer, Error *err)
   put_copy(writer, producer, number, &sql);
   Error failure = {0};
   bool ok = duck_run(writer->duck, (const char *)sql.data, &failure);
+  if (!ok && source.error.code == ERR_NONE && failure.code != ERR_CANCELLED) {
+    error_wrap(&failure, "cannot write \"%s\"", writer->shown);  // it names a temporary file
+  }
   if (!ok && err) {
     *err = source.error.code != ERR_NONE ? source.error : failure;
   }
