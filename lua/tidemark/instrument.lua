@@ -31,7 +31,8 @@ local function skip_comment(text, at)
   return skip_long(text, at + 2) or (find(text, '[\r\n]', at) or #text + 1)
 end
 
---- The place behind a quoted text. A backslash takes the next character with it.
+--- The place behind a quoted text. A backslash takes the next character with it, or a line's end,
+--- which may be of two characters.
 local function skip_quoted(text, at)
   local quote = sub(text, at, at)
   local place = at + 1
@@ -42,9 +43,10 @@ local function skip_quoted(text, at)
     elseif sub(text, found, found) ~= '\\' then
       return found + 1
     end
-    place = found + 2
+    local taken = sub(text, found + 1, found + 2)
+    place = found + ((taken == '\r\n' or taken == '\n\r') and 3 or 2)
     local _, blank = find(text, '^%s*', place)
-    if sub(text, found + 1, found + 1) == 'z' then
+    if sub(taken, 1, 1) == 'z' then
       place = blank + 1
     end
   end
@@ -72,11 +74,12 @@ local function token_at(text, at)
   end
   local first = sub(text, at, at)
   if find(first, '%d') or find(text, '^%.%d', at) then
-    -- Digits, letters and points, and signs behind an exponent.
+    -- Digits, letters and points, and a sign behind the letter of an exponent.
+    local exponent = find(text, '^0[xX]', at) and '[pP]' or '[eE]'
     local place = at
     while true do
       local _, behind = find(text, '^[%w_.]*', place)
-      if find(text, '^[+-]', behind + 1) and find(sub(text, behind, behind), '[eEpP]') then
+      if find(text, '^[+-]', behind + 1) and find(sub(text, behind, behind), exponent) then
         place = behind + 2
       else
         return '0', behind + 1
@@ -139,6 +142,9 @@ local function put_behind_labels(counting, at)
     _, behind = token_at(text, skip_blank(text, at)) -- the second ::
     token, at = token_at(text, skip_blank(text, behind))
   until token ~= '::'
+  if token == ';' then -- belongs to the label: there is no empty statement
+    behind, token = at, token_at(text, skip_blank(text, at))
+  end
   if not ENDS_BLOCK[token] then
     put_step(counting, behind)
   end

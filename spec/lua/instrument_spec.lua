@@ -3,6 +3,7 @@
 
 local host = require 'spec.support.host'
 local instrument = require 'tidemark.instrument'
+local random = require 'spec.support.random'
 
 --- Runs a text with its steps counted: how many there were, and what it returned.
 local function count(text, limit)
@@ -15,7 +16,10 @@ local function count(text, limit)
       error('limit', 0)
     end
   end))
+  jit.off(chunk, true)
+  debug.sethook(function() error('is not counted', 0) end, '', 1e6)
   local results = { pcall(chunk) }
+  debug.sethook()
   return steps, unpack(results, 1, table.maxn(results))
 end
 
@@ -29,6 +33,7 @@ describe('counted text', function()
     '::top:: goto top',
     '::a:: ::b:: goto a',
     'do ::top:: local x = 1 goto top end',
+    '::top:: ; goto top',
     'goto second ::first:: goto second ::second:: goto first',
     'local function f() return f() end f()',
     'local t = {} function t.f() return t.f() end t.f()',
@@ -38,6 +43,12 @@ describe('counted text', function()
     "for i = 1, 1 / 0 do local s = 'do end' --[[ end ]] end",
     'while true do--[==[\n]==]end',
     'repeat(function() end)()until false',
+    'local s = "a\\\r\nb" while true do end',
+    'local s = "a\\\n\rb" while true do end',
+    "local s = 'a\\\rb' while true do end -- '",
+    'local s = 0x1e--[[\n]] while true do end',
+    'local s = 0x1e-- do [[\nwhile true do end',
+    'local s = 1e-1 + 0x1p-1 while true do end',
   }
 
   for _, text in ipairs(ENDLESS) do
@@ -46,6 +57,28 @@ describe('counted text', function()
       assert.same({ 1001, false, 'limit' }, { steps, ok, message })
     end)
   end
+
+  it('ends whatever stands in texts and comments before a loop', function()
+    local PIECES = { '\\', '\\', '"', "'", '\r', '\n', '\r\n', '\n\r', '[[', ']]', '[=[', ']=]',
+      '--', '\\z', ' ', ' do ', ' end ', 'x', '+ 0x1e', '+ 1e', '+ 0x1p', '+', '-', '..', '\\x22',
+      '\\34', '=', '\0', '\v' }
+    local counted = 0
+    random.each(20000, function()
+      local quote = random.pick { '"', "'", '[[', '--', '--[[' }
+      local parts = { 'local s = 1 ', quote == '--' and '' or '..', quote }
+      for _ = 1, math.random(8) do
+        parts[#parts + 1] = random.pick(PIECES)
+      end
+      parts[#parts + 1] = (quote:gsub('^%-%-$', '\n'):gsub('^%-%-%[', '['):gsub('%[', ']'))
+      local text = table.concat(parts) .. ' while true do end'
+      if load(text) then
+        local _, _, message = count(text, 100)
+        assert.not_equal('is not counted', message, ('%q'):format(text))
+        counted = counted + (message == 'limit' and 1 or 0)
+      end
+    end)
+    assert.is_true(counted > 1000)
+  end)
 
   it('counts a step per turn and per call', function()
     assert.equal(10, (count('for i = 1, 10 do end')))
@@ -64,6 +97,7 @@ describe('counted text', function()
       'local t = { ["do"] = 1, x = 0x1p-3, y = 1e-5, z = .5 } return t["do"] + t.x',
       "return 'a\\z   \n  do' .. '\\065\\\ndo'",
       'local goto = 4 return goto',
+      'do goto out ::out:: ; end return 5',
       'return ("x"):rep(3), #"do", 3 ..""',
       '#!/usr/bin/lua do\nreturn 7',
       '\239\187\191return 8',
