@@ -97,7 +97,7 @@ describe('counted text', function()
       'local t = { ["do"] = 1, x = 0x1p-3, y = 1e-5, z = .5 } return t["do"] + t.x',
       "return 'a\\z   \n  do' .. '\\065\\\ndo'",
       'local goto = 4 return goto',
-      'do goto out ::out:: ; end return 5',
+      'if 1 then goto out ::out:: ; end return 5',
       'return ("x"):rep(3), #"do", 3 ..""',
       '#!/usr/bin/lua do\nreturn 7',
       '\239\187\191return 8',
