@@ -43,6 +43,9 @@ struct Writer {
   uint64_t waiting_since;  // monotonic ns: rows that the apply thread has not been told of
   size_t held;             // sealed tables of such rows, beside the active one
   uint64_t synced_at;
+  uint64_t snapshot;       // that nobody else has committed since, as far as `compared_from` says
+  uint64_t compared_from;  // rows from this sequence on were compared with all that is in LMDB
+  uint64_t settled;        // the same for the group under way; UINT64_MAX: it is not known
 
   pthread_mutex_t lock;  // for all that follows
   pthread_cond_t work;   // something to log, or the end
@@ -59,6 +62,7 @@ struct Writer {
   size_t taken;         // and being applied
   uint64_t rest_until;  // monotonic ns: until then the apply thread gets many rows or none
   uint64_t applied;     // sequence
+  Commits commits;      // of the apply thread since `snapshot`; its own while it has taken tables
   Error apply_error;    // why applying fails; code 0: it does not
   bool busy;            // somebody writes a group
   bool stopping;        // nothing is submitted any more
@@ -264,7 +268,7 @@ static bool log_block(Writer *writer, Push *push, Slice *rows, Error *err)
     keys[count] = online ? block[count].pushed.key : (Slice){0};
     after[count] = rest;
   }
-  if (!online_get_many(writer->read, keys, count, newest, found, err)) {
+  if (!online_get_settled(writer->read, keys, count, writer->settled, newest, found, err)) {
     return false;
   }
   for (size_t i = 0; i < count && log_group_bytes(writer->log) < WRITER_GROUP_BYTES; i++) {
@@ -317,6 +321,30 @@ static bool has_waiting(const Writer *writer)
   return writer->held || overlay_active_rows(writer->overlay);
 }
 
+// What is in the overlay is as great as what the apply thread puts into LMDB. Rows that were
+// compared before somebody else has committed (a materialize, say) have to be compared again.
+static void settle_rows(Writer *writer)
+{
+  uint64_t snapshot = db_read_snapshot(writer->read);
+  if (snapshot != writer->snapshot) {
+    pthread_mutex_lock(&writer->lock);
+    const Commits *ours = &writer->commits;
+    bool applying = writer->taken;
+    if (!applying) {
+      bool alone = !ours->broken && ours->first == writer->snapshot + 1 && ours->last == snapshot;
+      writer->compared_from = alone ? writer->compared_from : log_next_sequence(writer->log);
+      writer->snapshot = snapshot;
+      writer->commits = (Commits){0};
+    }
+    pthread_mutex_unlock(&writer->lock);
+    if (applying) {
+      writer->settled = UINT64_MAX;
+      return;
+    }
+  }
+  writer->settled = writer->compared_from;
+}
+
 // Makes room for more rows, and a reader that sees all that is published.
 static bool begin_group(Writer *writer, Error *err)
 {
@@ -329,7 +357,11 @@ static bool begin_group(Writer *writer, Error *err)
   if (!has_waiting(writer)) {
     writer->waiting_since = clock_monotonic_ns();
   }
-  return db_read_begin(writer->read, err);
+  if (!db_read_begin(writer->read, err)) {
+    return false;
+  }
+  settle_rows(writer);
+  return true;
 }
 
 // Where the group under way stands.
@@ -656,6 +688,7 @@ static bool not_applied(Writer *writer, const Error *err)
   pthread_mutex_lock(&writer->lock);
   writer->apply_error = *err;
   writer->taken = 0;
+  writer->commits.broken = true;
   pthread_cond_broadcast(&writer->applied_one);
   int rc = 0;
   while (!writer->log_ended && rc != ETIMEDOUT) {
@@ -683,7 +716,7 @@ static void *run_apply(void *argument)
   for (take_tables(writer, &tables); going && tables.count; take_tables(writer, &tables)) {
     read = read ? read : db_read_new(writer->db, &err);
     uint64_t begun = clock_monotonic_ns();
-    if (read && apply_tables(writer->engine, writer->db, read, &tables, &err)) {
+    if (read && apply_tables(writer->engine, writer->db, read, &tables, &writer->commits, &err)) {
       applied(writer, &tables, begun);
     } else {
       going = not_applied(writer, &err);

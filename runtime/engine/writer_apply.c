@@ -36,10 +36,23 @@ static bool put_row(DbWrite *write, const OverlayRow *row, Error *err)
          && online_put(write, row->key, row->row, view.rank, &outcome, err);
 }
 
+static void commits_add(Commits *commits, uint64_t snapshot)
+{
+  commits->broken |= commits->first && snapshot != commits->last + 1;
+  commits->first = commits->first ? commits->first : snapshot;
+  commits->last = snapshot;
+}
+
+static bool commit(DbWrite *write, Commits *commits, Error *err)
+{
+  commits_add(commits, db_write_snapshot(write));
+  return db_write_commit(write, err);
+}
+
 // Transactions end where LMDB would begin to spill. The position is in the last one: until then a
 // crash applies all of the rows again, which changes nothing.
 static bool put_rows(Db *db, const OverlayRow *rows, size_t count, const bool *online,
-                     LogPosition position, Error *err)
+                     LogPosition position, Commits *commits, Error *err)
 {
   DbWrite *write;
   if (!db_write_begin(db, &write, err)) {
@@ -48,7 +61,7 @@ static bool put_rows(Db *db, const OverlayRow *rows, size_t count, const bool *o
   bool ok = true;
   for (size_t i = 0; ok && i < count; i++) {
     if (db_write_full(write)) {
-      if (!db_write_commit(write, err) || !db_write_begin(db, &write, err)) {
+      if (!commit(write, commits, err) || !db_write_begin(db, &write, err)) {
         return false;
       }
     }
@@ -60,17 +73,18 @@ static bool put_rows(Db *db, const OverlayRow *rows, size_t count, const bool *o
     db_write_abort(write);
     return false;
   }
-  return db_write_commit(write, err);
+  return commit(write, commits, err);
 }
 
-bool apply_tables(Engine *engine, Db *db, DbRead *read, const ApplyTables *tables, Error *err)
+bool apply_tables(Engine *engine, Db *db, DbRead *read, const ApplyTables *tables, Commits *commits,
+                  Error *err)
 {
   bool *online = mem_zalloc(VIEW_IDS, sizeof(*online));
   bool ok = find_views(engine, read, online, err);
   if (ok) {
     OverlayRow *rows;
     size_t count = overlay_tables_rows(tables->items, tables->count, &rows);
-    ok = put_rows(db, rows, count, online, tables->end, err);
+    ok = put_rows(db, rows, count, online, tables->end, commits, err);
     free(rows);
   }
   free(online);
@@ -94,7 +108,8 @@ static bool apply_gathered(Recovery *recovery, Error *err)
     return true;
   }
   ApplyTables tables = {.items = {table}, .count = 1, .end = recovery->end};
-  bool ok = apply_tables(recovery->engine, recovery->db, recovery->read, &tables, err);
+  Commits commits = {0};
+  bool ok = apply_tables(recovery->engine, recovery->db, recovery->read, &tables, &commits, err);
   overlay_drop(recovery->overlay, table);
   return ok;
 }

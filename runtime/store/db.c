@@ -264,6 +264,11 @@ bool db_write_full(const DbWrite *write)
   return write->dirty_pages >= WRITE_PAGES_MAX;
 }
 
+uint64_t db_write_snapshot(const DbWrite *write)
+{
+  return mdb_txn_id(write->txn);
+}
+
 void db_count_pages(DbWrite *write, const void *at, size_t size)
 {
   // Values written one after the other in key order mostly share pages; a jump means another page,

@@ -34,6 +34,7 @@ void db_write_abort(DbWrite *write);               // NULL is allowed
 // Whether it has changed as much as one transaction should (about 64 MiB of pages): commit and
 // begin another.
 bool db_write_full(const DbWrite *write);
+uint64_t db_write_snapshot(const DbWrite *write);  // what db_read_snapshot says after the commit
 
 DbRead *db_read_new(Db *db, Error *err);
 bool db_read_begin(DbRead *read, Error *err);   // a snapshot of what is committed now

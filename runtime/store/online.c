@@ -15,6 +15,7 @@ static bool fail_row(const Db *db, Slice key, Error *err)
                     key.size >= KEY_VIEW_SIZE ? bytes_load_be16(key.data) : 0, db->path);
 }
 
+_Static_assert((int)ONLINE_BLOCK <= (int)OVERLAY_BLOCK, "and one to the overlay");
 _Static_assert((int)ONLINE_BLOCK <= (int)ROW_CACHE_BLOCK, "a block is one question to the cache");
 
 static Slice without_view(Slice key)
@@ -232,16 +233,15 @@ static bool get_block(DbRead *read, const Slice *keys, size_t count, RowView *ro
 }
 
 // Puts the rows on their way into the tables in the place of lesser ones.
-static bool overlay_block(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
-                          Error *err)
+static bool take_greater(DbRead *read, const Slice *keys, size_t count, const OverlayFound *over,
+                         RowView *rows, bool *found, Error *err)
 {
   for (size_t i = 0; i < count; i++) {
-    Slice bytes;
     RowView row;
-    if (keys[i].size == 0 || !overlay_find(&read->pin, keys[i], &bytes)) {
+    if (over[i].row.size == 0) {
       continue;
     }
-    if (!row_open(bytes, &row, err)) {
+    if (!row_open(over[i].row, &row, err)) {
       return fail_row(read->db, keys[i], err);
     }
     if (!found[i] || row_rank_compare(row.rank, rows[i].rank) > 0) {
@@ -252,19 +252,39 @@ static bool overlay_block(DbRead *read, const Slice *keys, size_t count, RowView
   return true;
 }
 
-bool online_get_many(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
-                     Error *err)
+static bool overlay_block(DbRead *read, const Slice *keys, size_t count, uint64_t settled,
+                          RowView *rows, bool *found, Error *err)
+{
+  OverlayFound over[ONLINE_BLOCK];
+  Slice wanted[ONLINE_BLOCK];
+  overlay_find(&read->pin, keys, count, over);
+  for (size_t i = 0; i < count; i++) {
+    bool is_settled = over[i].row.size && over[i].sequence >= settled;
+    wanted[i] = is_settled ? (Slice){0} : keys[i];
+  }
+  return get_block(read, wanted, count, rows, found, err)
+         && take_greater(read, keys, count, over, rows, found, err);
+}
+
+bool online_get_settled(DbRead *read, const Slice *keys, size_t count, uint64_t settled,
+                        RowView *rows, bool *found, Error *err)
 {
   for (size_t i = 0; i < count; i += ONLINE_BLOCK) {
     size_t block = count - i < ONLINE_BLOCK ? count - i : ONLINE_BLOCK;
-    if (!get_block(read, keys + i, block, rows + i, found + i, err)) {
-      return false;
-    }
-    if (read->pin.tables && !overlay_block(read, keys + i, block, rows + i, found + i, err)) {
+    bool ok = read->pin.tables
+                  ? overlay_block(read, keys + i, block, settled, rows + i, found + i, err)
+                  : get_block(read, keys + i, block, rows + i, found + i, err);
+    if (!ok) {
       return false;
     }
   }
   return true;
+}
+
+bool online_get_many(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
+                     Error *err)
+{
+  return online_get_settled(read, keys, count, UINT64_MAX, rows, found, err);
 }
 
 static bool scan_from(DbRead *read, MDB_cursor *cursor, uint16_t view_id, Slice after,

@@ -32,6 +32,11 @@ enum { ONLINE_BLOCK = 32 };  // keys that are looked up before the first row is 
 bool online_get_many(DbRead *read, const Slice *keys, size_t count, RowView *rows, bool *found,
                      Error *err);
 
+// The same for whoever knows that the tables hold nothing greater than rows on their way there from
+// the sequence `settled` on: where there is such a row, the tables are not looked into.
+bool online_get_settled(DbRead *read, const Slice *keys, size_t count, uint64_t settled,
+                        RowView *rows, bool *found, Error *err);
+
 typedef struct {
   Slice key;  // whole key without the view id
   RowView row;

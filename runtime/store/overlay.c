@@ -476,18 +476,38 @@ void overlay_unpin(OverlayPin *pin)
   pin->tables = NULL;
 }
 
-bool overlay_find(const OverlayPin *pin, Slice key, Slice *row)
+// Looks for the keys of `count` hashes in one table; those that were found before are left out.
+static void find_in_table(const OverlayTable *table, const Slice *keys, const uint64_t *hashes,
+                          size_t count, uint64_t visible, OverlayFound *found)
 {
-  if (!pin->tables) {
-    return false;
+  for (size_t i = 0; i < count; i++) {
+    __builtin_prefetch(
+        atomic_load_explicit(&table->buckets[hashes[i] % BUCKETS], memory_order_acquire));
   }
-  uint64_t hash = hash_bytes(key, 0);
-  for (size_t i = 0; i < pin->tables->count; i++) {
-    const Node *node = table_find(pin->tables->items[i], key, hash, pin->visible);
+  for (size_t i = 0; i < count; i++) {
+    const Node *node =
+        keys[i].size && !found[i].row.size ? table_find(table, keys[i], hashes[i], visible) : NULL;
     if (node) {
-      *row = node_row(node);
-      return true;
+      found[i] = (OverlayFound){node_row(node), node->sequence};
+      __builtin_prefetch(found[i].row.data);
     }
   }
-  return false;
+}
+
+// What a look-up costs is waiting for memory: all buckets come at one time, then all first nodes.
+void overlay_find(const OverlayPin *pin, const Slice *keys, size_t count, OverlayFound *found)
+{
+  uint64_t hashes[OVERLAY_BLOCK];
+  size_t tables = pin->tables ? pin->tables->count : 0;
+  assert(count <= OVERLAY_BLOCK);
+  memset(found, 0, count * sizeof(*found));
+  for (size_t i = 0; tables && i < count; i++) {
+    hashes[i] = hash_bytes(keys[i], 0);
+    for (size_t table = 0; table < tables; table++) {
+      __builtin_prefetch((const void *)&pin->tables->items[table]->buckets[hashes[i] % BUCKETS]);
+    }
+  }
+  for (size_t table = 0; table < tables; table++) {
+    find_in_table(pin->tables->items[table], keys, hashes, count, pin->visible, found);
+  }
 }

@@ -81,5 +81,12 @@ typedef struct {
 OverlayPin overlay_pin(Overlay *overlay);
 void overlay_unpin(OverlayPin *pin);
 
-// The row of a key; valid until it is unpinned.
-bool overlay_find(const OverlayPin *pin, Slice key, Slice *row);
+enum { OVERLAY_BLOCK = 32 };  // keys that are looked for at one time
+
+typedef struct {
+  Slice row;  // empty: none; valid until it is unpinned
+  uint64_t sequence;
+} OverlayFound;
+
+// The newest rows of at most OVERLAY_BLOCK keys; there is none of an empty key.
+void overlay_find(const OverlayPin *pin, const Slice *keys, size_t count, OverlayFound *found);

@@ -99,6 +99,30 @@ describe('push', function()
     assert.same({ 0.5, 0.2 }, rates(1, 2))
   end)
 
+  it('gives way to what another process puts while rows are on their way', function()
+    p:set_rows({ '1,2024-12-03T00:00:00Z,2024-12-03T00:00:00Z,0.1,1,a' })
+    start()
+    local first = 1733011200000000  -- 2024-12-01
+    local count = 0
+    local function push_one()
+      count = count + 1
+      return assert(push({ { driver_id = 1, event_time = first + count, rate = count } })).written
+    end
+    for _ = 1, 50 do
+      assert.equal(1, push_one())
+    end
+    local other = process.spawn(process.TIDEMARK, {
+      args = { '-C', p.folder, 'materialize', '2024-11-01', '2025-01-01', '--quiet' },
+    })
+    repeat  -- so there is always a row of the key on its way
+      push_one()
+    until other.status
+    assert.equal(0, other.status)
+    assert.equal(0, push_one())
+    assert.same({ 0.1 }, rates(1))
+    assert.equal(1, assert(push({ { driver_id = 1, event_time = NOW, rate = 0.5 } })).written)
+  end)
+
   it('keeps what is only for offline use away from online reads', function()
     start()
     local result = assert(push({ { driver_id = 1, event_time = NOW, rate = 0.25 } },
