@@ -321,6 +321,12 @@ static bool json_string(Json *json, Arena *arena, Slice *text)
   return false;
 }
 
+bool coerce_json_text(Slice json, Arena *arena, Slice *text)
+{
+  Json inside = {json.data + 1, json.data + json.size};
+  return json_string(&inside, arena, text);
+}
+
 static Value json_number(Json *json)
 {
   const char *first = json->at;
@@ -882,9 +888,12 @@ static bool take_elements(Value list, Buf *values, Arena *arena)
     }
     return true;
   }
+  if ((list.kind != VALUE_LIST && list.kind != VALUE_TEXT) || !list.bytes.size) {
+    return false;
+  }
   Json json = {list.bytes.data, list.bytes.data + list.bytes.size};
   json_skip_space(&json);
-  if ((list.kind != VALUE_LIST && list.kind != VALUE_TEXT) || !json_take(&json, "[")) {
+  if (!json_take(&json, "[")) {
     return false;
   }
   json_skip_space(&json);

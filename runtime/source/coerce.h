@@ -25,3 +25,7 @@ bool coerce_column(const Raw *raw, size_t count, const Coercion *coercion, Arena
 // -inf in any case.
 bool coerce_float_text(Slice text, double *value);
 bool coerce_int_text(Slice text, int64_t *value);
+
+// What a JSON string says, its quotes around it; copied only where it has escapes. False for half
+// of a surrogate pair.
+bool coerce_json_text(Slice json, Arena *arena, Slice *text);

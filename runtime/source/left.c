@@ -102,27 +102,18 @@ static void plan_typed(Left *left, size_t at, const TableColumn *from, LeftColum
   }
 }
 
-// A JSON column on its way into text or msgpack.
+// A JSON column: as it stands into JSON, as text into CSV, and otherwise as what it is where that
+// keeps every value. JSON has no times: what stands for one stays the text that it is.
 static void plan_json(Left *left, size_t at, const TableColumn *from, Format output,
                       LeftColumn *column)
 {
-  bool plain = from->known
-               && (from->type.kind == TYPE_BOOL || from->type.kind == TYPE_INT64
-                   || from->type.kind == TYPE_FLOAT64 || from->type.kind == TYPE_LIST)
-               && !is_wide_number(from->type_text);
-  if (output == FORMAT_PACKED && plain) {
-    return;
-  }
-  if (output == FORMAT_JSON || output == FORMAT_JSONL) {
-    as_text(column, around(left, "CAST(", from->name, " AS VARCHAR)"));
-    left->verbatim[at] = true;
-  } else if (strcmp(from->type_text, "DOUBLE") == 0) {
-    as_text(column, around(left, "CASE ", from->name,
-                           " ->> '$' WHEN 'NaN' THEN 'nan' WHEN 'Infinity' THEN 'inf' WHEN "
-                           "'-Infinity' THEN '-inf' ELSE "));
-    as_text(column, around(left, column->expression, from->name, " ->> '$' END"));
-  } else {
-    as_text(column, around(left, "", from->name, " ->> '$'"));
+  bool json = output == FORMAT_JSON || output == FORMAT_JSONL;
+  bool text = from->type.kind == TYPE_STRING || from->type.kind == TYPE_TIMESTAMP;
+  if (output == FORMAT_CSV || json || !from->known || text) {
+    column->column.type = (Type){.kind = TYPE_STRING};
+    bool typed = output == FORMAT_PARQUET || output == FORMAT_PACKED;
+    column->as = json || (typed && !from->known) ? JSON_VERBATIM : JSON_TEXT;
+    left->verbatim[at] = json;
   }
 }
 
@@ -141,12 +132,9 @@ static bool narrow_csv(Left *left, Format output, LeftColumn *columns, Error *er
   return true;
 }
 
-// JSON has no times: what stands for one stays the text that it is.
-static bool is_time_column(const Left *left, const Passthrough *passthrough,
-                           const TableColumn *column)
+static bool is_time_column(const Passthrough *passthrough, const TableColumn *column)
 {
-  bool json = left->files.format == FORMAT_JSON || left->files.format == FORMAT_JSONL;
-  return !json && passthrough && passthrough->time_column && passthrough->time_unit == UNIT_NONE
+  return passthrough && passthrough->time_column && passthrough->time_unit == UNIT_NONE
          && strcmp(passthrough->time_column, column->name) == 0
          && strcmp(column->type_text, "TIMESTAMP_NS") != 0;
 }
@@ -159,7 +147,9 @@ static bool plan_batches(Left *left, const TableColumn *found, Format output,
     return false;
   }
   for (size_t i = 0; i < left->count; i++) {
-    if (is_time_column(left, passthrough, &found[i])) {
+    if (input == FORMAT_JSON || input == FORMAT_JSONL) {
+      plan_json(left, i, &found[i], output, &columns[i]);
+    } else if (is_time_column(passthrough, &found[i])) {
       columns[i].column.type = (Type){.kind = TYPE_TIMESTAMP};
     } else if (input == FORMAT_PARQUET) {
       if (starts_with(found[i].type_text, TABLE_WIDE_DECIMAL)) {
@@ -167,8 +157,6 @@ static bool plan_batches(Left *left, const TableColumn *found, Format output,
         return error_at(err, "%s:column %s", left->files.names[0], found[i].name);
       }
       plan_typed(left, i, &found[i], &columns[i]);
-    } else if (input == FORMAT_JSON || input == FORMAT_JSONL) {
-      plan_json(left, i, &found[i], output, &columns[i]);
     } else if (!found[i].known) {
       error_set(err, ERR_DATA, "column \"%s\" holds values of several types, or maps",
                 found[i].name);
@@ -195,35 +183,15 @@ static bool open_batches(Left *left, Duck *duck, const TableColumn *found, Forma
   return left->reader != NULL;
 }
 
-// JSON has no times: its strings stay strings in Parquet. Parquet has no 128-bit integers.
-static const char *json_type(Left *left, const char *type_text)
-{
-  static const char *const STRINGS[] = {"DATE", "TIME", "UUID", "TIMESTAMP",
-                                        "TIMESTAMP WITH TIME ZONE"};
-  if (is_one_of(type_text, STRINGS, sizeof(STRINGS) / sizeof(STRINGS[0]))) {
-    return "VARCHAR";
-  }
-  const char *huge = type_text + starts_with(type_text, "UHUGEINT");
-  if (starts_with(huge, "HUGEINT")) {
-    return arena_print(&left->arena, "DECIMAL(38, 0)%s", huge + strlen("HUGEINT"));
-  }
-  return type_text;
-}
-
 static bool open_stream(Left *left, Duck *duck, const TableColumn *found, Error *err)
 {
-  JsonColumn *json = arena_alloc(&left->arena, (left->count + 1) * sizeof(JsonColumn));
-  for (size_t i = 0; i < left->count; i++) {
-    json[i] = (JsonColumn){found[i].name, json_type(left, found[i].type_text)};
-  }
-  bool typed = left->files.format == FORMAT_PARQUET;
   Buf sql = {0};
   for (size_t i = 0; i < left->count; i++) {
     buf_print(&sql, i ? ", " : "SELECT ");
     duck_put_name(&sql, found[i].name);
   }
   buf_print(&sql, " FROM ");
-  table_put_from(&left->files, &sql, json, typed ? 0 : left->count);
+  table_put_from(&left->files, &sql);
   buf_put_byte(&sql, '\0');
   left->stream = mem_zalloc(1, sizeof(DuckStream));
   bool ok = duck_stream_open(left->stream, duck, (const char *)sql.data, err);
@@ -246,6 +214,7 @@ bool left_open(Left *left, Duck *duck, const Table *table, Format output,
   if (!table_open(&left->files, duck, table, true, err)) {
     return false;
   }
+  left->files.exact = output == FORMAT_PARQUET || output == FORMAT_PACKED;
   if (!table_columns(&left->files, duck, &found, &left->count, &left->arena, err)) {
     left_close(left);
     return false;
@@ -260,8 +229,7 @@ bool left_open(Left *left, Duck *duck, const Table *table, Format output,
     left->names[i] = found[i].name;
     left->types[i] = found[i].type;
   }
-  bool bytes = left->files.format == FORMAT_CSV || left->files.format == FORMAT_PACKED;
-  bool ok = output == FORMAT_PARQUET && !bytes
+  bool ok = output == FORMAT_PARQUET && left->files.format == FORMAT_PARQUET
                 ? open_stream(left, duck, found, err)
                 : open_batches(left, duck, found, output, passthrough, err);
   if (!ok) {

@@ -95,7 +95,7 @@ static bool is_int(Slice text)
   return slice_is(text, printed);
 }
 
-static bool is_float(Slice text)
+bool narrow_is_float(Slice text)
 {
   double value;
   if (slice_is(text, "nan") || slice_is(text, "inf") || slice_is(text, "-inf")) {
@@ -145,7 +145,7 @@ static void narrow(Candidates *column, Slice text)
 {
   column->seen = true;
   column->ints = column->ints && is_int(text);
-  column->floats = column->floats && (column->ints || is_float(text));
+  column->floats = column->floats && (column->ints || narrow_is_float(text));
   column->bools = column->bools && (slice_is(text, "true") || slice_is(text, "false"));
   column->times = column->times && is_time(text);
 }

@@ -8,3 +8,6 @@
 // false, timestamp (with `times`) for dates with a time of day in UTC; otherwise string, and also
 // when it has no value at all. types[count] is for the columns in the header's order.
 bool narrow_columns(const TableFiles *files, size_t count, bool times, Type *types, Error *err);
+
+// Whether a number is one that a double holds with all its digits.
+bool narrow_is_float(Slice text);

@@ -41,11 +41,12 @@ struct Reader {
   Raw *raws;            // of files we read ourselves, partition columns among them
   ReaderShare *first;   // of reader_next
   atomic_bool claimed;  // some share reads what cannot be shared
-  // One of these four.
+  // One of these five.
   ParquetScan *parquet;
   DuckStream stream;
   Csv *csv;
   Packed *packed;
+  Json *json;
   Arena arena;    // lives as long as the reader
   Arena scratch;  // of one batch
 };
@@ -133,11 +134,6 @@ static bool at_column(const Reader *reader, const Source *source, Error *err)
   return error_at(err, "%s:column %s", reader->files->names[0], source->name);
 }
 
-static bool is_json(const Reader *reader)
-{
-  return reader->files->format == FORMAT_JSON || reader->files->format == FORMAT_JSONL;
-}
-
 static bool put_columns(Reader *reader, const TableColumn *const *found, const LeftColumn *columns,
                         Buf *sql, Error *err)
 {
@@ -147,9 +143,6 @@ static bool put_columns(Reader *reader, const TableColumn *const *found, const L
     if (columns[i].expression) {
       buf_print(sql, "%s", columns[i].expression);
       source->kind = RAW_TEXT;
-    } else if (is_json(reader) && !table_partition(reader->files, source->name)) {
-      duck_put_name(sql, source->name);
-      source->kind = RAW_JSON;
     } else if (!put_expression(sql, found[i]->type_text, source)) {
       char name[TYPE_TEXT_SIZE];
       error_set(err, ERR_DATA, "%s: %s cannot be read as %s", source->coercion.what,
@@ -160,32 +153,14 @@ static bool put_columns(Reader *reader, const TableColumn *const *found, const L
   return true;
 }
 
-// A column is read once, whatever it is wanted for.
-static void put_json_column(JsonColumn *json, size_t *count, const char *name)
-{
-  for (size_t i = 0; i < *count; i++) {
-    if (strcmp(json[i].name, name) == 0) {
-      return;
-    }
-  }
-  json[(*count)++] = (JsonColumn){name, "JSON"};
-}
-
 static bool open_stream(Reader *reader, const TableColumn *const *found, const LeftColumn *columns,
                         Error *err)
 {
   Buf sql = {0};
-  JsonColumn *json = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(JsonColumn));
-  size_t json_count = 0;
-  for (size_t i = 0; is_json(reader) && i < reader->count; i++) {
-    if (!table_partition(reader->files, reader->sources[i].name)) {
-      put_json_column(json, &json_count, reader->sources[i].name);
-    }
-  }
   bool ok = put_columns(reader, found, columns, &sql, err);
   if (ok) {
     buf_print(&sql, " FROM ");
-    table_put_from(reader->files, &sql, json, json_count);
+    table_put_from(reader->files, &sql);
     buf_put_byte(&sql, '\0');
     ok = duck_stream_open(&reader->stream, reader->duck, (const char *)sql.data, err);
     if (!ok && reader->files->count == 1) {
@@ -222,30 +197,38 @@ static void take_source(Reader *reader, size_t position, const ReaderColumn *col
   };
 }
 
-// Partition columns are not in the files: they are added to each batch.
+// Files that we read ourselves. Partition columns are not in them: they are added to each batch.
 static bool open_bytes(Reader *reader, const TableColumn *all, const TableColumn *const *found,
-                       Error *err)
+                       const LeftColumn *columns, Error *err)
 {
-  bool csv = reader->files->format == FORMAT_CSV;
-  size_t *positions = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(size_t));
-  const char **names = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(char *));
+  Format format = reader->files->format;
+  Arena *arena = &reader->arena;
+  size_t *positions = arena_alloc(arena, (reader->count + 1) * sizeof(size_t));
+  const char **names = arena_alloc(arena, (reader->count + 1) * sizeof(char *));
+  JsonAs *as = arena_alloc(arena, (reader->count + 1) * sizeof(JsonAs));
   size_t count = 0;
   for (size_t i = 0; i < reader->count; i++) {
     Source *source = &reader->sources[i];
     source->partition = table_partition(reader->files, source->name);
     if (!source->partition) {
-      source->kind = csv ? RAW_TEXT : RAW_PACKED;
+      bool value = format != FORMAT_CSV && columns[i].as == JSON_VALUE;
+      source->kind = !value ? RAW_TEXT : format == FORMAT_PACKED ? RAW_PACKED : RAW_JSON;
       positions[count] = (size_t)(found[i] - all);
+      as[count] = columns[i].as;
       names[count++] = source->name;
     }
   }
-  reader->raws = arena_alloc(&reader->arena, (reader->count + 1) * sizeof(Raw));
-  if (csv) {
+  reader->raws = arena_alloc(arena, (reader->count + 1) * sizeof(Raw));
+  if (format == FORMAT_CSV) {
     reader->csv = csv_open(reader->files, positions, count, err);
     return reader->csv != NULL;
   }
-  reader->packed = packed_open(reader->files, names, count, err);
-  return reader->packed != NULL;
+  if (format == FORMAT_PACKED) {
+    reader->packed = packed_open(reader->files, names, count, err);
+    return reader->packed != NULL;
+  }
+  reader->json = json_open(reader->files, names, as, count);
+  return true;
 }
 
 static bool is_mixed(const TableFiles *files, const char *name)
@@ -305,9 +288,10 @@ static bool start(Reader *reader, const LeftColumn *columns, Error *err)
     }
     source->coercion.from = found[i]->type_text;
   }
-  bool bytes = reader->files->format == FORMAT_CSV || reader->files->format == FORMAT_PACKED;
+  bool duck = reader->files->sql || reader->files->format == FORMAT_PARQUET;
   return check_mixed(reader, err)
-         && (bytes ? open_bytes(reader, all, found, err) : open_stream(reader, found, columns, err))
+         && (duck ? open_stream(reader, found, columns, err)
+                  : open_bytes(reader, all, found, columns, err))
          && check_sources(reader, err);
 }
 
@@ -402,6 +386,7 @@ void reader_close(Reader *reader)
   duck_stream_close(&reader->stream);
   csv_close(reader->csv);
   packed_close(reader->packed);
+  json_close(reader->json);
   table_close(&reader->own);
   arena_deinit(&reader->scratch);
   arena_deinit(&reader->arena);
@@ -505,10 +490,12 @@ static bool next_rows(Reader *reader, RawRows *rows, Error *err)
     *rows = (RawRows){0};
     return true;
   }
-  if (!reader->csv && !reader->packed) {
+  if (!reader->csv && !reader->packed && !reader->json) {
     return next_chunk(reader, rows, err);
   }
-  bool ok = reader->csv ? csv_next(reader->csv, rows, err) : packed_next(reader->packed, rows, err);
+  bool ok = reader->csv      ? csv_next(reader->csv, rows, err)
+            : reader->packed ? packed_next(reader->packed, rows, err)
+                             : json_next(reader->json, rows, err);
   if (ok && rows->count && reader->files->partition_count) {
     add_partitions(reader, rows);
   }
@@ -714,7 +701,7 @@ uint64_t reader_total(Reader *reader)
   if (reader->parquet) {
     return parquet_scan_rows(reader->parquet);
   }
-  if (!reader->counted && (reader->files->format == FORMAT_PARQUET || is_json(reader))) {
+  if (!reader->counted && reader->files->format == FORMAT_PARQUET) {
     reader->total = table_count_rows(reader->files, reader->duck);
   }
   reader->counted = true;

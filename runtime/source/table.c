@@ -8,7 +8,7 @@
 
 #include "source/csv.h"
 #include "source/duck_inner.h"
-#include "source/json_check.h"
+#include "source/json.h"
 #include "source/packed.h"
 #include "source/parquet_cursor.h"
 
@@ -424,31 +424,16 @@ static bool add_path(TableFiles *files, Duck *duck, const char *name, Error *err
   return true;
 }
 
-// Counts the rows of JSON files, which shows whether they are rows at all.
-static bool check_json(TableFiles *files, Error *err)
+// Whether files that do not list their columns hold no row, so that nothing says what they are.
+static bool find_blank(TableFiles *files, Error *err)
 {
-  files->rows = arena_zalloc(&files->arena, files->count, sizeof(*files->rows));
-  for (size_t file = 0; file < files->count; file++) {
-    if (!json_check(files, file, &files->rows[file], err)) {
-      return false;
-    }
-    files->blank = files->blank && !files->rows[file];
-  }
-  return true;
-}
-
-// Looks at what no file says of itself. Columns of folders stay known.
-static bool check_rows(TableFiles *files, Error *err)
-{
-  files->blank = true;
   switch (files->format) {
   case FORMAT_JSON:
   case FORMAT_JSONL:
-    return check_json(files, err);
+    return json_is_empty(files, &files->blank, err);
   case FORMAT_PACKED:
     return packed_is_empty(files, &files->blank, err);
   default:
-    files->blank = false;
     return true;
   }
 }
@@ -486,7 +471,7 @@ static bool open_path(TableFiles *files, Duck *duck, const Table *table, Error *
   if (single && table->name) {
     files->names[0] = arena_print(&files->arena, "%s", table->name);
   }
-  return (single || check_several(files, duck, err)) && check_rows(files, err);
+  return (single || check_several(files, duck, err)) && find_blank(files, err);
 }
 
 bool table_refuse_over(Duck *duck, const Table *table, const char *path, Error *err)
@@ -644,36 +629,15 @@ static void put_files(const TableFiles *files, Buf *sql)
   buf_put_byte(sql, ']');
 }
 
-static void put_json_options(const TableFiles *files, Buf *sql, const JsonColumn *json,
-                             size_t count)
-{
-  buf_print(sql, ", format = '%s'", files->format == FORMAT_JSONL ? "newline_delimited" : "auto");
-  if (count == 0) {
-    buf_print(sql, ", sample_size = -1, maximum_depth = 4");
-    return;
-  }
-  buf_print(sql, ", columns = {");
-  for (size_t i = 0; i < count; i++) {
-    buf_print(sql, i ? ", " : "");
-    duck_put_text(sql, json[i].name);
-    buf_print(sql, ": ");
-    duck_put_text(sql, json[i].type);
-  }
-  buf_put_byte(sql, '}');
-}
-
-void table_put_from(const TableFiles *files, Buf *sql, const JsonColumn *json, size_t count)
+void table_put_from(const TableFiles *files, Buf *sql)
 {
   if (files->sql) {
     put_query(sql, files->sql);
     return;
   }
-  assert(files->format != FORMAT_CSV && files->format != FORMAT_PACKED);
-  buf_print(sql, files->format == FORMAT_PARQUET ? "read_parquet(" : "read_json(");
+  assert(files->format == FORMAT_PARQUET);
+  buf_print(sql, "read_parquet(");
   put_files(files, sql);
-  if (files->format != FORMAT_PARQUET) {
-    put_json_options(files, sql, json, count);
-  }
   bool partitions = files->partition_count > 0;
   buf_print(sql, ", hive_partitioning = %s%s)", partitions ? "true" : "false",
             partitions ? ", hive_types_autocast = false" : "");
@@ -725,7 +689,7 @@ static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns,
 {
   Buf sql = {0};
   buf_print(&sql, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ");
-  table_put_from(files, &sql, NULL, 0);
+  table_put_from(files, &sql);
   buf_put_byte(&sql, ')');
   buf_put_byte(&sql, '\0');
   const char **values;
@@ -773,19 +737,27 @@ static void add_partitions(const TableFiles *files, TableColumn **columns, size_
 bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
                    Arena *arena, Error *err)
 {
-  bool csv = !files->sql && files->format == FORMAT_CSV;
-  bool packed = !files->sql && files->format == FORMAT_PACKED;
   if (files->blank) {
     *count = 0;
     *columns = NULL;
     return true;
   }
-  if (!csv && !packed) {
+  bool ok;
+  switch (files->sql ? FORMAT_PARQUET : files->format) {
+  case FORMAT_CSV:
+    ok = csv_describe(files, columns, count, arena, err);
+    break;
+  case FORMAT_PACKED:
+    ok = packed_describe(files, columns, count, arena, err);
+    break;
+  case FORMAT_JSON:
+  case FORMAT_JSONL:
+    ok = json_describe(files, files->exact, columns, count, arena, err);
+    break;
+  default:
     return parquet_knows(files, duck, columns, count, arena)
            || describe(files, duck, columns, count, arena, err);
   }
-  bool ok = csv ? csv_describe(files, columns, count, arena, err)
-                : packed_describe(files, columns, count, arena, err);
   if (ok && files->partition_count) {
     add_partitions(files, columns, count, arena);
   }
@@ -809,16 +781,9 @@ bool table_describe(Duck *duck, const Table *table, TableColumn **columns, size_
 
 uint64_t table_count_rows(const TableFiles *files, Duck *duck)
 {
-  if (files->rows) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < files->count; i++) {
-      sum += files->rows[i];
-    }
-    return sum;
-  }
   Buf sql = {0};
   buf_print(&sql, "SELECT CAST(count(*) AS VARCHAR) FROM ");
-  table_put_from(files, &sql, NULL, 0);
+  table_put_from(files, &sql);
   buf_put_byte(&sql, '\0');
   Arena arena = {0};
   const char **values;
@@ -838,10 +803,7 @@ void table_place(const TableFiles *files, Duck *duck, uint64_t row, const char *
 {
   size_t file = 0;
   while (file + 1 < files->count) {
-    TableFiles one = {.format = files->format,
-                      .paths = &files->paths[file],
-                      .count = 1,
-                      .rows = files->rows ? &files->rows[file] : NULL};
+    TableFiles one = {.format = files->format, .paths = &files->paths[file], .count = 1};
     uint64_t count = table_count_rows(&one, duck);
     if (row < count) {
       break;

@@ -26,7 +26,7 @@ typedef struct {
   size_t partition_count;
   const char **mixed;  // Parquet columns whose type is not the same in all files
   size_t mixed_count;
-  uint64_t *rows;  // of each JSON file; NULL for other formats
+  bool exact;  // columns of JSON whose numbers would lose digits have no type of ours
   bool blank;  // files of JSON or msgpack without a row, so that nothing says what columns there
                // are: any that is asked for is one
   Arena arena;
@@ -45,17 +45,10 @@ const TablePartition *table_partition(const TableFiles *files, const char *name)
 bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
                    Arena *arena, Error *err);
 
-// Puts the FROM item that reads all rows (Parquet and JSON only). `json`: the columns to read of
-// JSON, with the DuckDB types to read them as ("JSON" is the text they are); 0: as DuckDB finds
-// them.
-typedef struct {
-  const char *name;
-  const char *type;
-} JsonColumn;
+// Puts the FROM item that reads all rows (Parquet only).
+void table_put_from(const TableFiles *files, Buf *sql);
 
-void table_put_from(const TableFiles *files, Buf *sql, const JsonColumn *json, size_t count);
-
-// Rows of Parquet or JSON files; 0 when they cannot be read. Cheap.
+// Rows of Parquet files; 0 when they cannot be read. Cheap.
 uint64_t table_count_rows(const TableFiles *files, Duck *duck);
 
 // The file and the position in it (from 0) of a row of all of them; asks DuckDB, so only for
