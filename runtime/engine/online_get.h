@@ -20,7 +20,7 @@ typedef struct {
 typedef struct OnlinePlan OnlinePlan;
 
 // Bounds of one request: features (and renamed keys), and values, which are rows * features.
-enum { ONLINE_COLUMNS_MAX = 4096, ONLINE_VALUES_MAX = 1 << 22 };
+enum { ONLINE_COLUMNS_MAX = 10000, ONLINE_VALUES_MAX = 1 << 22 };
 
 // Columns are named by engine/naming.h; the same feature twice is an error, and so is an entry of
 // `roles` that fits no requested view.

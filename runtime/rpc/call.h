@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "engine/engine.h"
+#include "engine/online_get.h"
 #include "rpc/task.h"
 
 typedef enum {
@@ -23,9 +24,9 @@ typedef struct {
 } CallLimits;
 
 enum {
-  CALL_MAX_ROWS = 10000,      // default of CallLimits.max_rows
-  CALL_MAX_FEATURES = 10000,  // columns of one get_online_features
-  CALL_MAX_VALUES = 4000000,  // its rows times its columns
+  CALL_MAX_ROWS = 10000,                   // default of CallLimits.max_rows
+  CALL_MAX_FEATURES = ONLINE_COLUMNS_MAX,  // columns of one get_online_features
+  CALL_MAX_VALUES = 4000000,               // its rows times its columns
 };
 
 // What a caller keeps between calls: one thread's reader and its resolved requests.

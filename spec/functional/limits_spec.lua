@@ -186,3 +186,39 @@ describe('a bound', function()
       { service = 'ranking', entities = { driver_id = 1001 }, now = NOW }).rows)
   end)
 end)
+
+describe('the bound on features', function()
+  -- It was 4,096 where references were resolved, whatever `hello` said.
+  it('is what hello says', function()
+    local wide = projects.new({
+      header = 'driver_id,event_timestamp',
+      rows = { '1,2021-04-12T07:00:00Z' },
+      definition = [[
+local features = {}
+for i = 1, 10001 do features[i] = int64('f' .. i) end
+entity 'driver' { keys = { int64 'driver_id' } }
+source 'rows' { path = 'data/rows.csv', event_time = 'event_timestamp' }
+feature_view 'wide' { entity = 'driver', source = 'rows', features = features }
+]],
+    })
+    finally(function()
+      wide:remove()
+    end)
+    local server = servers.start(wide.folder)
+    local function ask(count)
+      local features = {}
+      for i = 1, count do
+        features[i] = 'wide:f' .. i
+      end
+      return server:call('get_online_features',
+        { features = features, entities = { driver_id = 1 } })
+    end
+    local most = server:call('hello').limits.max_features
+    assert.equal(10000, most)
+    assert.equal(most, #ask(most).names)
+    local _, err = ask(most + 1)
+    assert.equal(LIMIT, err[1])
+    assert.matches('more than 10000 features in one request', err[2], 1, true)
+    assert.equal(0, server:stop())
+  end)
+end)
