@@ -37,12 +37,12 @@ static bool is_wide_number(const char *type_text)
          || is_one_of(type_text, WIDE, sizeof(WIDE) / sizeof(WIDE[0]));
 }
 
-// An SQL expression around a column's name, in the arena.
-static const char *around(Left *left, const char *before, const char *name, const char *after)
+// An SQL expression around a column, in the arena.
+static const char *around(Left *left, const char *before, size_t column, const char *after)
 {
   Buf sql = {0};
   buf_print(&sql, "%s", before);
-  duck_put_name(&sql, name);
+  table_put_column(&sql, column);
   buf_print(&sql, "%s", after);
   const char *text = arena_text(&left->arena, buf_slice(&sql));
   buf_deinit(&sql);
@@ -50,7 +50,7 @@ static const char *around(Left *left, const char *before, const char *name, cons
 }
 
 // RFC 3339 of a time in nanoseconds, with as many digits as it needs.
-static const char *nanoseconds_text(Left *left, const char *name)
+static const char *nanoseconds_text(Left *left, size_t column)
 {
   Buf sql = {0};
   static const struct {
@@ -65,7 +65,7 @@ static const char *nanoseconds_text(Left *left, const char *name)
   };
   for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]); i++) {
     buf_print(&sql, "%s", PARTS[i].before);
-    duck_put_name(&sql, name);
+    table_put_column(&sql, column);
     buf_print(&sql, "%s", PARTS[i].after);
   }
   const char *text = arena_text(&left->arena, buf_slice(&sql));
@@ -90,15 +90,15 @@ static void plan_typed(Left *left, size_t at, const TableColumn *from, LeftColum
       strcmp(from->type_text, "BIGINT[]") == 0 || strcmp(from->type_text, "INTEGER[]") == 0
       || strcmp(from->type_text, "SMALLINT[]") == 0 || strcmp(from->type_text, "TINYINT[]") == 0;
   if (strcmp(from->type_text, "TIMESTAMP_NS") == 0) {
-    as_text(column, nanoseconds_text(left, from->name));
+    as_text(column, nanoseconds_text(left, at));
   } else if (is_wide_number(from->type_text) || strcmp(from->type_text, "JSON") == 0) {
-    as_text(column, around(left, "CAST(", from->name, " AS VARCHAR)"));
+    as_text(column, around(left, "CAST(", at, " AS VARCHAR)"));
     left->verbatim[at] = true;
   } else if (is_nested(from) && !natural_list && !int_list) {
-    as_text(column, around(left, "CAST(to_json(", from->name, ") AS VARCHAR)"));
+    as_text(column, around(left, "CAST(to_json(", at, ") AS VARCHAR)"));
     left->verbatim[at] = true;
   } else if (!from->known || strcmp(from->type_text, "DATE") == 0) {
-    as_text(column, around(left, "CAST(", from->name, " AS VARCHAR)"));
+    as_text(column, around(left, "CAST(", at, " AS VARCHAR)"));
   }
 }
 
@@ -183,15 +183,15 @@ static bool open_batches(Left *left, Duck *duck, const TableColumn *found, Forma
   return left->reader != NULL;
 }
 
-static bool open_stream(Left *left, Duck *duck, const TableColumn *found, Error *err)
+static bool open_stream(Left *left, Duck *duck, Error *err)
 {
   Buf sql = {0};
   for (size_t i = 0; i < left->count; i++) {
     buf_print(&sql, i ? ", " : "SELECT ");
-    duck_put_name(&sql, found[i].name);
+    table_put_column(&sql, i);
   }
   buf_print(&sql, " FROM ");
-  table_put_from(&left->files, &sql);
+  table_put_from(&left->files, left->count, &sql);
   buf_put_byte(&sql, '\0');
   left->stream = mem_zalloc(1, sizeof(DuckStream));
   bool ok = duck_stream_open(left->stream, duck, (const char *)sql.data, err);
@@ -230,7 +230,7 @@ bool left_open(Left *left, Duck *duck, const Table *table, Format output,
     left->types[i] = found[i].type;
   }
   bool ok = output == FORMAT_PARQUET && left->files.format == FORMAT_PARQUET
-                ? open_stream(left, duck, found, err)
+                ? open_stream(left, duck, err)
                 : open_batches(left, duck, found, output, passthrough, err);
   if (!ok) {
     left_close(left);

@@ -171,11 +171,15 @@ static bool read_schema(ParquetFile *file, Thrift *thrift)
     return false;
   }
   file->columns = arena_zalloc(&file->arena, count, sizeof(*file->columns));
+  file->tops = arena_zalloc(&file->arena, count, sizeof(*file->tops));
   read_element(thrift);  // the root
   uint64_t nested = 0;   // elements still to come below the current top-level group
   for (uint32_t i = 1; i < count && !thrift->bad; i++) {
     Element element = read_element(thrift);
     bool top = nested == 0;
+    if (top) {
+      file->tops[file->top_count++] = arena_text(&file->arena, element.name);
+    }
     nested = (top ? 0 : nested - 1) + (element.physical < 0 ? element.children : 0);
     if (element.physical < 0) {
       continue;

@@ -72,6 +72,8 @@ typedef struct {
   uint64_t rows;
   ParquetColumn *columns;
   size_t column_count;
+  const char **tops;  // names of what lies right below the root: flat columns and groups
+  size_t top_count;
   ParquetGroup *groups;
   size_t group_count;
   Slice footer;  // the file's metadata as they stand

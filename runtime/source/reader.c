@@ -101,8 +101,9 @@ static bool scalar_kind(Slice text, RawKind *kind, bool *as_text)
   return decimal || (text.size > 5 && memcmp(text.data, "ENUM(", 5) == 0);
 }
 
-// Puts the expression that gives a column as `source->kind`; false for types that are no values.
-static bool put_expression(Buf *sql, const char *type_text, Source *source)
+// Puts the expression that gives the column at `position` as `source->kind`; false for types that
+// are no values.
+static bool put_expression(Buf *sql, const char *type_text, size_t position, Source *source)
 {
   Slice text = slice_text(type_text);
   bool list = text.size > 0 && text.data[text.size - 1] == ']';
@@ -119,11 +120,11 @@ static bool put_expression(Buf *sql, const char *type_text, Source *source)
   source->kind = list ? RAW_LIST : kind;
   source->element = kind;
   if (!as_text && !array) {
-    duck_put_name(sql, source->name);
+    table_put_column(sql, position);
     return true;
   }
   buf_print(sql, "CAST(");
-  duck_put_name(sql, source->name);
+  table_put_column(sql, position);
   Slice to = as_text ? slice_text("VARCHAR") : text;
   buf_print(sql, " AS %.*s%s)", (int)to.size, to.data, list ? "[]" : "");
   return true;
@@ -134,8 +135,8 @@ static bool at_column(const Reader *reader, const Source *source, Error *err)
   return error_at(err, "%s:column %s", reader->files->names[0], source->name);
 }
 
-static bool put_columns(Reader *reader, const TableColumn *const *found, const LeftColumn *columns,
-                        Buf *sql, Error *err)
+static bool put_columns(Reader *reader, const TableColumn *all, const TableColumn *const *found,
+                        const LeftColumn *columns, Buf *sql, Error *err)
 {
   for (size_t i = 0; i < reader->count; i++) {
     Source *source = &reader->sources[i];
@@ -143,7 +144,7 @@ static bool put_columns(Reader *reader, const TableColumn *const *found, const L
     if (columns[i].expression) {
       buf_print(sql, "%s", columns[i].expression);
       source->kind = RAW_TEXT;
-    } else if (!put_expression(sql, found[i]->type_text, source)) {
+    } else if (!put_expression(sql, found[i]->type_text, (size_t)(found[i] - all), source)) {
       char name[TYPE_TEXT_SIZE];
       error_set(err, ERR_DATA, "%s: %s cannot be read as %s", source->coercion.what,
                 found[i]->type_text, type_print(source->coercion.type, name));
@@ -153,14 +154,14 @@ static bool put_columns(Reader *reader, const TableColumn *const *found, const L
   return true;
 }
 
-static bool open_stream(Reader *reader, const TableColumn *const *found, const LeftColumn *columns,
-                        Error *err)
+static bool open_stream(Reader *reader, const TableColumn *all, size_t all_count,
+                        const TableColumn *const *found, const LeftColumn *columns, Error *err)
 {
   Buf sql = {0};
-  bool ok = put_columns(reader, found, columns, &sql, err);
+  bool ok = put_columns(reader, all, found, columns, &sql, err);
   if (ok) {
     buf_print(&sql, " FROM ");
-    table_put_from(reader->files, &sql);
+    table_put_from(reader->files, all_count, &sql);
     buf_put_byte(&sql, '\0');
     ok = duck_stream_open(&reader->stream, reader->duck, (const char *)sql.data, err);
     if (!ok && reader->files->count == 1) {
@@ -290,7 +291,7 @@ static bool start(Reader *reader, const LeftColumn *columns, Error *err)
   }
   bool duck = reader->files->sql || reader->files->format == FORMAT_PARQUET;
   return check_mixed(reader, err)
-         && (duck ? open_stream(reader, found, columns, err)
+         && (duck ? open_stream(reader, all, all_count, found, columns, err)
                   : open_bytes(reader, all, found, columns, err))
          && check_sources(reader, err);
 }

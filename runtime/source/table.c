@@ -629,7 +629,7 @@ static void put_files(const TableFiles *files, Buf *sql)
   buf_put_byte(sql, ']');
 }
 
-void table_put_from(const TableFiles *files, Buf *sql)
+void table_put_from(const TableFiles *files, size_t columns, Buf *sql)
 {
   if (files->sql) {
     put_query(sql, files->sql);
@@ -641,16 +641,30 @@ void table_put_from(const TableFiles *files, Buf *sql)
   bool partitions = files->partition_count > 0;
   buf_print(sql, ", hive_partitioning = %s%s)", partitions ? "true" : "false",
             partitions ? ", hive_types_autocast = false" : "");
+  for (size_t i = 0; i < columns; i++) {
+    buf_print(sql, i ? ", " : " AS rows(");
+    table_put_column(sql, i);
+  }
+  buf_print(sql, columns ? ")" : "");
 }
 
-// DuckDB would give the second of two columns of one name another one.
-static bool check_twice(const ParquetFile *file, const char *name, Error *err)
+void table_put_column(Buf *sql, size_t column)
 {
-  for (size_t i = 0; i < file->column_count; i++) {
-    const char *column = file->columns[i].name;
-    if (column && parquet_find(file, column) < 0) {
-      error_set(err, ERR_DATA, "the column \"%s\" is there twice", column);
-      return error_at(err, "%s", name);
+  buf_print(sql, "c%zu", column);
+}
+
+// Gives columns the names that they have: DuckDB calls one otherwise where another differs only in
+// case, or not at all.
+static bool correct_names(const TableFiles *files, const ParquetFile *file, TableColumn *columns,
+                          size_t count, Arena *arena, Error *err)
+{
+  for (size_t i = 0; i < file->top_count && i < count; i++) {
+    columns[i].name = arena_text(arena, slice_text(file->tops[i]));
+    for (size_t j = 0; j < i; j++) {
+      if (strcmp(columns[i].name, columns[j].name) == 0) {
+        error_set(err, ERR_DATA, "the column \"%s\" is there twice", columns[i].name);
+        return error_at(err, "%s", files->names[0]);
+      }
     }
   }
   return true;
@@ -667,7 +681,7 @@ static bool correct_columns(const TableFiles *files, TableColumn *columns, size_
       || !parquet_open(&file, files->paths[0], &handled, NULL) || !handled) {
     return true;
   }
-  bool ok = check_twice(&file, files->names[0], err);
+  bool ok = correct_names(files, &file, columns, count, arena, err);
   for (size_t i = 0; ok && i < count; i++) {
     int place = parquet_find(&file, columns[i].name);
     const ParquetColumn *column = place < 0 ? NULL : &file.columns[place];
@@ -689,7 +703,7 @@ static bool describe(const TableFiles *files, Duck *duck, TableColumn **columns,
 {
   Buf sql = {0};
   buf_print(&sql, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ");
-  table_put_from(files, &sql);
+  table_put_from(files, 0, &sql);
   buf_put_byte(&sql, ')');
   buf_put_byte(&sql, '\0');
   const char **values;
@@ -783,7 +797,7 @@ uint64_t table_count_rows(const TableFiles *files, Duck *duck)
 {
   Buf sql = {0};
   buf_print(&sql, "SELECT CAST(count(*) AS VARCHAR) FROM ");
-  table_put_from(files, &sql);
+  table_put_from(files, 0, &sql);
   buf_put_byte(&sql, '\0');
   Arena arena = {0};
   const char **values;

@@ -45,8 +45,10 @@ const TablePartition *table_partition(const TableFiles *files, const char *name)
 bool table_columns(const TableFiles *files, Duck *duck, TableColumn **columns, size_t *count,
                    Arena *arena, Error *err);
 
-// Puts the FROM item that reads all rows (Parquet only).
-void table_put_from(const TableFiles *files, Buf *sql);
+// Puts the FROM item that reads all rows (Parquet only). Where `columns` says how many there are,
+// table_put_column puts what SQL has to call one of them: to it names that differ in case are one.
+void table_put_from(const TableFiles *files, size_t columns, Buf *sql);
+void table_put_column(Buf *sql, size_t column);
 
 // Rows of Parquet files; 0 when they cannot be read. Cheap.
 uint64_t table_count_rows(const TableFiles *files, Duck *duck);
