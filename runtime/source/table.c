@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -663,6 +664,13 @@ static bool correct_names(const TableFiles *files, const ParquetFile *file, Tabl
     for (size_t j = 0; j < i; j++) {
       if (strcmp(columns[i].name, columns[j].name) == 0) {
         error_set(err, ERR_DATA, "the column \"%s\" is there twice", columns[i].name);
+        return error_at(err, "%s", files->names[0]);
+      }
+      if (files->count > 1 && strcasecmp(columns[i].name, columns[j].name) == 0) {
+        error_set(err, ERR_DATA,
+                  "the columns \"%s\" and \"%s\" differ only in case, and cannot be told apart in "
+                  "several such files: rename one",
+                  columns[j].name, columns[i].name);
         return error_at(err, "%s", files->names[0]);
       }
     }

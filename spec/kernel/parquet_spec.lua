@@ -210,6 +210,10 @@ describe('the two readers of Parquet', function()
       assert.equal('3LL,4LL\n[5LL],[6LL]\n1LL,2LL', (read(files, path, wanted)))
       assert.equal('1LL,2LL', (read(files, path, { wanted[3] })))
     end
+    put_corpus('letter_case', 'cases/1.parquet')
+    put_corpus('letter_case', 'cases/2.parquet')
+    local _, message = read(ours, ours.folder .. '/cases/*.parquet', wanted)
+    assert.matches('1.parquet: the columns "A" and "a" differ only in case', message, 1, true)
     ours:write('out.csv', {}, { left = { path = 'case.parquet' } })
     assert.equal('A,a,l\n1,3,[5]\n2,4,[6]\n', ours:text('out.csv'))
     assert.equal(2, ours:write('out.parquet', { { 'x', 'int64', { 7, 8 } } },
