@@ -14,15 +14,14 @@ enum {
   COMPARED_FROM = 64,  // so do keys that have as many bytes in common
 };
 
-// Eight bytes of a key, as a number; zeros behind its end.
-static uint64_t window_at(Slice key, size_t at)
+uint64_t key_prefix(Slice key, size_t skip)
 {
   uint8_t bytes[WINDOW] = {0};
-  if (key.size >= at + WINDOW) {
-    return bytes_load_be64(key.data + at);
+  if (key.size >= skip + WINDOW) {
+    return bytes_load_be64(key.data + skip);
   }
-  if (key.size > at) {
-    memcpy(bytes, key.data + at, key.size - at);
+  if (key.size > skip) {
+    memcpy(bytes, key.data + skip, key.size - skip);
   }
   return bytes_load_be64(bytes);
 }
@@ -99,6 +98,9 @@ static void sort_run(KeyEntry *entries, KeyEntry *room, size_t count, size_t at,
     sort_few(entries, count, key_of);
     return;
   }
+  for (size_t i = 0; i < count; i++) {
+    entries[i].prefix = key_prefix(key_of(entries[i].item), at);
+  }
   const KeyEntry *sorted = key_sort(entries, room, count, at, key_of);
   if (sorted != entries) {
     memcpy(entries, sorted, count * sizeof(*entries));
@@ -109,9 +111,6 @@ KeyEntry *key_sort(KeyEntry *entries, KeyEntry *room, size_t count, size_t skip,
 {
   if (count == 0) {
     return entries;
-  }
-  for (size_t i = 0; i < count; i++) {
-    entries[i].prefix = window_at(key_of(entries[i].item), skip);
   }
   KeyEntry *sorted = sort_prefixes(entries, room, count);
   KeyEntry *other = sorted == entries ? room : entries;

@@ -3,17 +3,17 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/bytes.h"
 #include "base/mem.h"
 #include "base/pages.h"
 #include "data/key.h"
 
 enum {
   BLOCK_BYTES = 8 << 20,
-  DIGIT_BITS = 8,
-  DIGITS = 1 << DIGIT_BITS,
-  PREFIX_DIGITS = 64 / DIGIT_BITS,
   STAGED_ROWS = 64,
+  LINE = 64,
+  FETCH_SIZES = 16,  // rows ahead
+  FETCH_ROWS = 6,
+  FETCH_BYTES = 2048,  // of a row; the processor goes on by itself
 };
 
 // Where records are. A record never moves.
@@ -30,97 +30,56 @@ typedef struct {
   uint32_t row_size;
 } Record;
 
-typedef struct LoaderEntry {
-  uint64_t prefix;  // first key bytes after the view id, big-endian: most comparisons end here
-  const uint8_t *record;
-} LoaderEntry;
-
-static Record record_of(const LoaderEntry *entry)
+static Record record_of(const void *bytes)
 {
   Record record;
-  memcpy(&record, entry->record, sizeof(record));
+  memcpy(&record, bytes, sizeof(record));
   return record;
 }
 
-static Slice key_of(const LoaderEntry *entry)
+static Slice key_of(const void *bytes)
 {
-  return slice_of(entry->record + sizeof(Record), record_of(entry).key_size);
-}
-
-static uint64_t key_prefix(Slice key)
-{
-  uint8_t first[8] = {0};
-  size_t size = key.size - KEY_VIEW_SIZE;
-  memcpy(first, key.data + KEY_VIEW_SIZE, size < sizeof(first) ? size : sizeof(first));
-  return bytes_load_be64(first);
-}
-
-// Sorting -----------------------------------------------------------------------------------------
-
-static int compare_keys(const void *a, const void *b)
-{
-  return slice_compare(key_of(a), key_of(b));
-}
-
-// By prefix: least significant digit first, and digits that all have in common left out. Returns
-// where the sorted entries are: `entries` or `space`.
-static LoaderEntry *sort_prefixes(LoaderEntry *entries, LoaderEntry *space, size_t count)
-{
-  size_t(*counts)[DIGITS] = mem_zalloc(PREFIX_DIGITS, sizeof(*counts));
-  for (size_t i = 0; i < count; i++) {
-    for (size_t digit = 0; digit < PREFIX_DIGITS; digit++) {
-      counts[digit][entries[i].prefix >> (digit * DIGIT_BITS) & (DIGITS - 1)]++;
-    }
-  }
-  for (size_t digit = 0; digit < PREFIX_DIGITS; digit++) {
-    size_t shift = digit * DIGIT_BITS;
-    size_t *places = counts[digit];
-    if (places[entries[0].prefix >> shift & (DIGITS - 1)] == count) {
-      continue;
-    }
-    size_t place = 0;
-    for (size_t value = 0; value < DIGITS; value++) {
-      size_t size = places[value];
-      places[value] = place;
-      place += size;
-    }
-    for (size_t i = 0; i < count; i++) {
-      space[places[entries[i].prefix >> shift & (DIGITS - 1)]++] = entries[i];
-    }
-    LoaderEntry *other = entries;
-    entries = space;
-    space = other;
-  }
-  free(counts);
-  return entries;
+  return slice_of((const uint8_t *)bytes + sizeof(Record), record_of(bytes).key_size);
 }
 
 static void sort_entries(Loader *loader)
 {
-  LoaderEntry *space = mem_alloc(loader->count * sizeof(*space));
-  LoaderEntry *sorted = sort_prefixes(loader->entries, space, loader->count);
-  free(sorted == space ? loader->entries : space);
-  loader->capacity = sorted == space ? loader->count : loader->capacity;
+  KeyEntry *room = mem_alloc(loader->count * sizeof(*room));
+  KeyEntry *sorted = key_sort(loader->entries, room, loader->count, KEY_VIEW_SIZE, key_of);
+  free(sorted == room ? loader->entries : room);
+  loader->capacity = sorted == room ? loader->count : loader->capacity;
   loader->entries = sorted;
-  for (size_t i = 0, end; i < loader->count; i = end) {
-    for (end = i + 1; end < loader->count && sorted[end].prefix == sorted[i].prefix; end++) {
-    }
-    if (end - i > 1) {
-      qsort(sorted + i, end - i, sizeof(*sorted), compare_keys);
-    }
-  }
 }
 
 // Putting -----------------------------------------------------------------------------------------
 
-// Copies a few records to one place. They lie in the order in which they came, and a put that has
-// to wait for memory cannot overlap with the next one; copies can.
+// Records lie in the order in which they came. What is put next is fetched meanwhile: first its
+// sizes, and when those are there all of it.
+static void fetch_ahead(const Loader *loader, size_t at)
+{
+  if (at + FETCH_SIZES < loader->count) {
+    __builtin_prefetch(loader->entries[at + FETCH_SIZES].item);
+  }
+  if (at + FETCH_ROWS < loader->count) {
+    const uint8_t *bytes = loader->entries[at + FETCH_ROWS].item;
+    Record record = record_of(bytes);
+    size_t size = sizeof(record) + record.key_size + record.row_size;
+    size = size < FETCH_BYTES ? size : FETCH_BYTES;
+    for (size_t line = LINE; line < size + LINE; line += LINE) {
+      __builtin_prefetch(bytes + line);
+    }
+  }
+}
+
+// Copies a few records to one place: a put that has to wait for memory cannot overlap with the next
+// one, copies can.
 static void stage(Loader *loader, size_t first, size_t count)
 {
   buf_reset(&loader->staged);
   for (size_t i = first; i < first + count; i++) {
-    Record record = record_of(&loader->entries[i]);
-    buf_put(&loader->staged, loader->entries[i].record,
+    fetch_ahead(loader, i);
+    Record record = record_of(loader->entries[i].item);
+    buf_put(&loader->staged, loader->entries[i].item,
             sizeof(record) + record.key_size + record.row_size);
   }
 }
@@ -128,9 +87,9 @@ static void stage(Loader *loader, size_t first, size_t count)
 // Puts the first staged record from *at on.
 static bool put_row(Loader *loader, size_t *at, DbWrite *write, Error *err)
 {
-  Record record;
-  memcpy(&record, loader->staged.data + *at, sizeof(record));
-  Slice key = slice_of(loader->staged.data + *at + sizeof(record), record.key_size);
+  const uint8_t *bytes = loader->staged.data + *at;
+  Record record = record_of(bytes);
+  Slice key = slice_of(bytes + sizeof(record), record.key_size);
   Slice row = slice_of(key.data + key.size, record.row_size);
   *at += sizeof(record) + record.key_size + record.row_size;
   OnlineOutcome outcome;
@@ -232,17 +191,17 @@ static uint8_t *take_room(Loader *loader, size_t size)
   return at;
 }
 
-static void add_entry(Loader *loader, LoaderEntry entry)
+static void add_entry(Loader *loader, KeyEntry entry)
 {
   if (loader->count == loader->capacity) {
     loader->capacity = loader->capacity ? loader->capacity * 2 : 1024;
     loader->entries = mem_realloc(loader->entries, loader->capacity, sizeof(*loader->entries));
   }
   if (loader->count && !loader->unsorted) {
-    const LoaderEntry *last = &loader->entries[loader->count - 1];
-    loader->unsorted =
-        last->prefix > entry.prefix
-        || (last->prefix == entry.prefix && slice_compare(key_of(last), key_of(&entry)) >= 0);
+    const KeyEntry *last = &loader->entries[loader->count - 1];
+    loader->unsorted = last->prefix > entry.prefix
+                       || (last->prefix == entry.prefix
+                           && slice_compare(key_of(last->item), key_of(entry.item)) >= 0);
   }
   loader->entries[loader->count++] = entry;
 }
@@ -258,7 +217,7 @@ bool loader_add(Loader *loader, Slice key, Slice row, Error *err)
   Record record = {.key_size = (uint32_t)key.size, .row_size = (uint32_t)row.size};
   size_t size = sizeof(record) + key.size + row.size;
   // Sorting takes as many entries again.
-  size_t held = size + 2 * sizeof(LoaderEntry);
+  size_t held = size + 2 * sizeof(KeyEntry);
   if (loader->count && loader->bytes + held > bound_of(loader) && !flush(loader, 0, NULL, err)) {
     return false;
   }
@@ -266,7 +225,7 @@ bool loader_add(Loader *loader, Slice key, Slice row, Error *err)
   memcpy(at, &record, sizeof(record));
   memcpy(at + sizeof(record), key.data, key.size);
   memcpy(at + sizeof(record) + key.size, row.data, row.size);
-  add_entry(loader, (LoaderEntry){key_prefix(key), at});
+  add_entry(loader, (KeyEntry){key_prefix(key, KEY_VIEW_SIZE), at});
   loader->bytes += held;
   return true;
 }

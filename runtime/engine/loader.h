@@ -4,6 +4,7 @@
 // others still come page by page: the larger the bound, the fewer pages are written twice.
 
 #include "base/buf.h"
+#include "data/key_sort.h"
 #include "data/row.h"
 #include "store/marks.h"
 #include "store/online.h"
@@ -16,7 +17,7 @@ typedef struct {
 
   struct LoaderBlock *blocks;  // of records
   struct LoaderBlock *block;   // being filled
-  struct LoaderEntry *entries;
+  KeyEntry *entries;
   size_t count;
   size_t capacity;
   size_t bytes;   // of records, and of entries while they are sorted

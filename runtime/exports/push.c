@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "data/key_sort.h"
 #include "engine/push.h"
 #include "store/log.h"
 #include "store/log_crc.h"
@@ -208,4 +209,29 @@ EXPORT(DbRead *tidemark_engine_read(Engine *engine, char *message))
   }
   report(read != NULL, &err, message);
   return read;
+}
+
+static Slice slice_itself(const void *item)
+{
+  return *(const Slice *)item;
+}
+
+// Keys lie one after the other; `order` gets their numbers as they are sorted.
+EXPORT(void tidemark_key_sort(const char *bytes, const uint32_t *sizes, size_t count, size_t skip,
+                              uint32_t *order))
+{
+  Slice *keys = mem_alloc((count + 1) * sizeof(*keys));
+  KeyEntry *entries = mem_alloc((count + 1) * sizeof(*entries));
+  KeyEntry *room = mem_alloc((count + 1) * sizeof(*room));
+  for (size_t i = 0; i < count; bytes += sizes[i++]) {
+    keys[i] = slice_of(bytes, sizes[i]);
+    entries[i] = (KeyEntry){key_prefix(keys[i], skip), &keys[i]};
+  }
+  const KeyEntry *sorted = key_sort(entries, room, count, skip, slice_itself);
+  for (size_t i = 0; i < count; i++) {
+    order[i] = (uint32_t)((const Slice *)sorted[i].item - keys);
+  }
+  free(keys);
+  free(entries);
+  free(room);
 }

@@ -397,7 +397,7 @@ static size_t list_nodes(const OverlayTable *table, KeyEntry *entries)
   for (size_t i = 0; i < BUCKETS; i++) {
     const Node *node = atomic_load_explicit(&table->buckets[i], memory_order_acquire);
     for (; node; node = node->next) {
-      entries[count++].item = node;
+      entries[count++] = (KeyEntry){key_prefix(node_key(node), 0), node};
     }
   }
   assert(count == table->rows);

@@ -17,6 +17,8 @@ void *tidemark_engine_read(void *engine, char *message);
 bool tidemark_push(void *engine, const char *view, const char *rows, size_t size,
                    const int64_t *times, uint64_t *counts, PushBuf *rejected, char *message);
 void tidemark_push_free(PushBuf *rejected);
+void tidemark_key_sort(const char *bytes, const uint32_t *sizes, size_t count, size_t skip,
+                       uint32_t *order);
 ]]
 
 local TIME_NULL = store.TIME_NULL
@@ -469,6 +471,47 @@ describe('a push', function()
       C.tidemark_engine_close(engine)
       engine = living
       copy:remove()
+    end)
+  end)
+end)
+
+describe('sorting keys', function()
+  -- Keys that have much in common: of few letters, some of which are zero, behind a common start.
+  local function random_keys()
+    local start = ('s'):rep(math.random(0, 70))
+    local letters = random.pick({ 'ab', '\0a', 'abcdefghijklmnop' })
+    local keys = {}
+    for i = 1, math.random(0, random.pick({ 10, 1000 })) do
+      local parts = {}
+      for j = 1, math.random(0, random.pick({ 1, 4, 20 })) do
+        local at = math.random(#letters)
+        parts[j] = letters:sub(at, at)
+      end
+      keys[i] = start .. table.concat(parts)
+    end
+    return keys, math.random(0, #start)
+  end
+
+  it('is by bytes, shorter first, and leaves equal ones in their order', function()
+    random.each(200, function()
+      local keys, skip = random_keys()
+      local sizes = ffi.new('uint32_t[?]', #keys + 1)
+      local order = ffi.new('uint32_t[?]', #keys + 1)
+      local expected = {}
+      for i, key in ipairs(keys) do
+        sizes[i - 1] = #key
+        expected[i] = i
+      end
+      table.sort(expected, function(a, b)
+        if keys[a] ~= keys[b] then
+          return keys[a] < keys[b]
+        end
+        return a < b
+      end)
+      C.tidemark_key_sort(table.concat(keys), sizes, #keys, skip, order)
+      for i, number in ipairs(expected) do
+        assert.equal(number, order[i - 1] + 1)
+      end
     end)
   end)
 end)
