@@ -258,7 +258,7 @@ describe('an online request', function()
       refused('one:a typed:u', '^invalid: .*"driver_id" is int64 .*string')
       refused('one:a one.zone=x', '^invalid: roles: one.zone = x')
       refused('one:a to.driver_id=x', '^invalid: roles: to.driver_id = x')
-      refused(('one@r%d:a '):rep(4097), '^limit: 4097 features')
+      refused(('one@r%d:a '):rep(10001), '^limit: 10001 features')
       refused('hidden:h', '^invalid: .*"hidden" is not kept online')
     end)
 
