@@ -306,53 +306,6 @@ static const struct {
 };
 enum { DURATION_COUNT = sizeof(DURATIONS) / sizeof(DURATIONS[0]) };
 
-static bool take_duration_unit(Cursor *cursor, int64_t *microseconds)
-{
-  const char *start = cursor->at;
-  while (cursor->at < cursor->end && *cursor->at >= 'a' && *cursor->at <= 'z') {
-    cursor->at++;
-  }
-  Slice name = slice_of(start, (size_t)(cursor->at - start));
-  for (size_t i = 0; i < DURATION_COUNT; i++) {
-    if (slice_is(name, DURATIONS[i].name)) {
-      *microseconds = DURATIONS[i].microseconds;
-      return true;
-    }
-  }
-  return false;
-}
-
-bool clock_parse_duration(Slice text, int64_t *microseconds, Error *err)
-{
-  Cursor cursor = {text.data, text.data + text.size};
-  int shown = text.size > 64 ? 64 : (int)text.size;
-  int64_t total = 0;
-  bool good = text.size > 0;
-  while (good && cursor.at < cursor.end) {
-    int64_t amount;
-    int64_t unit;
-    good = take_digits(&cursor, 1, 18, &amount) && take_duration_unit(&cursor, &unit);
-    if (good
-        && (__builtin_mul_overflow(amount, unit, &amount)
-            || __builtin_add_overflow(total, amount, &total))) {
-      return error_set(err, ERR_INVALID, "\"%.*s\" is longer than int64 microseconds hold", shown,
-                       text.data);
-    }
-  }
-  if (!good) {
-    return error_set(err, ERR_INVALID,
-                     "\"%.*s\" is not a duration: expected a number and a unit of us, ms, s, m, h, "
-                     "d or w, such as 36h or 1h30m",
-                     shown, shown ? text.data : "");
-  }
-  if (total == 0) {
-    return error_set(err, ERR_INVALID, "\"%.*s\": a duration must be greater than zero", shown,
-                     text.data);
-  }
-  *microseconds = total;
-  return true;
-}
-
 size_t clock_print_duration(int64_t microseconds, char *out)
 {
   assert(microseconds >= 0);

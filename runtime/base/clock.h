@@ -35,11 +35,8 @@ int64_t clock_to_unit(Time time, TimeUnit unit);
 enum { CLOCK_TEXT_SIZE = 40 };
 size_t clock_print(Time time, char *out);
 
-// "500us", "250ms", "90s", "10m", "36h", "7d", "2w", and sums such as "1h30m"; result in
-// microseconds, greater than zero. Fails on zero, negatives, unknown units and overflow.
-bool clock_parse_duration(Slice text, int64_t *microseconds, Error *err);
-
-// Shortest sum of units that parses back to the same duration.
+// Shortest sum of units that a definition reads as the same duration (lua/tidemark/duration.lua):
+// "365d", "1h30m", "5us".
 size_t clock_print_duration(int64_t microseconds, char *out);
 
 Time clock_now(void);  // wall clock, UTC

@@ -135,12 +135,6 @@ static void mark_failed(Builder *builder, size_t place)
   column_set_valid(builder->errors, place, true);
 }
 
-// Whether values point to bytes elsewhere, which a builder has to copy.
-static bool borrows(Type type)
-{
-  return type.kind == TYPE_STRING || type.kind == TYPE_BYTES || type.kind == TYPE_LIST;
-}
-
 // Appends value `row`, which is there; room has been reserved.
 static void copy_value(Builder *builder, const Column *column, size_t row)
 {
@@ -176,11 +170,11 @@ void builder_add(Builder *builder, const Column *column, size_t row)
 }
 
 // Copies values of `width` bytes; with a constant width the compiler makes plain moves of it.
-static inline void pick_width(const uint8_t *from, const uint32_t *rows, size_t count,
-                              uint64_t none, uint8_t *out, size_t width)
+static inline void pick_width(const uint8_t *from, const uint32_t *rows, size_t count, uint8_t *out,
+                              size_t width)
 {
   for (size_t i = 0; i < count; i++) {
-    if (rows[i] == none) {
+    if (rows[i] == UINT32_MAX) {
       memset(out + i * width, 0, width);
     } else {
       memcpy(out + i * width, from + rows[i] * width, width);
@@ -188,102 +182,28 @@ static inline void pick_width(const uint8_t *from, const uint32_t *rows, size_t 
   }
 }
 
-// The values rows[0..count), zero for `none`. Slices and lists still point into what they are from.
-static void pick_values(const Column *column, const uint32_t *rows, size_t count, uint64_t none,
-                        uint8_t *out)
+// The values rows[0..count), zero for UINT32_MAX. Slices and lists still point into what they are
+// from.
+static void pick_values(const Column *column, const uint32_t *rows, size_t count, uint8_t *out)
 {
   const uint8_t *from = column->data;
   size_t width = type_width(column->type);
   switch (width) {
   case 1:
-    pick_width(from, rows, count, none, out, 1);
+    pick_width(from, rows, count, out, 1);
     break;
   case 4:
-    pick_width(from, rows, count, none, out, 4);
+    pick_width(from, rows, count, out, 4);
     break;
   case 8:
-    pick_width(from, rows, count, none, out, 8);
+    pick_width(from, rows, count, out, 8);
     break;
   case 16:
-    pick_width(from, rows, count, none, out, 16);
+    pick_width(from, rows, count, out, 16);
     break;
   default:
-    pick_width(from, rows, count, none, out, width);
+    pick_width(from, rows, count, out, width);
   }
-}
-
-void builder_gather(Builder *builder, const Column *column, const uint32_t *rows, size_t count)
-{
-  assert(type_equal(builder->type, column->type));
-  if (!count) {
-    return;
-  }
-  reserve(builder, count);
-  if (borrows(builder->type)) {
-    for (size_t i = 0; i < count; i++) {
-      builder_add(builder, column, rows[i]);
-    }
-    return;
-  }
-  const uint64_t every_row = UINT64_MAX;  // no uint32 equals it
-  pick_values(column, rows, count, every_row, builder->data + builder->count * builder->width);
-  for (size_t i = 0; column->valid && i < count; i++) {
-    if (!column_has(column, rows[i])) {
-      column_set_valid(builder->valid, builder->count + i, false);
-      builder->null_count++;
-    }
-  }
-  for (size_t i = 0; column->errors && i < count; i++) {
-    if (column_failed(column, rows[i])) {
-      mark_failed(builder, builder->count + i);
-    }
-  }
-  builder->count += count;
-}
-
-void builder_add_int(Builder *builder, int64_t value)
-{
-  reserve(builder, 1);
-  uint8_t *at = builder->data + builder->count * builder->width;
-  switch (builder->type.kind) {
-  case TYPE_BOOL:
-    assert(value == 0 || value == 1);
-    *at = (uint8_t)value;
-    break;
-  case TYPE_INT32: {
-    assert(value >= INT32_MIN && value <= INT32_MAX);
-    int32_t narrow = (int32_t)value;
-    memcpy(at, &narrow, sizeof(narrow));
-    break;
-  }
-  default:
-    assert(builder->type.kind == TYPE_INT64 || builder->type.kind == TYPE_TIMESTAMP);
-    memcpy(at, &value, sizeof(value));
-  }
-  builder->count++;
-}
-
-void builder_add_float(Builder *builder, double value)
-{
-  reserve(builder, 1);
-  uint8_t *at = builder->data + builder->count * builder->width;
-  if (builder->type.kind == TYPE_FLOAT32) {
-    float narrow = (float)value;
-    memcpy(at, &narrow, sizeof(narrow));
-  } else {
-    assert(builder->type.kind == TYPE_FLOAT64);
-    memcpy(at, &value, sizeof(value));
-  }
-  builder->count++;
-}
-
-void builder_add_slice(Builder *builder, Slice bytes)
-{
-  assert(builder->type.kind == TYPE_STRING || builder->type.kind == TYPE_BYTES);
-  reserve(builder, 1);
-  Slice kept = keep_text(builder, bytes);
-  memcpy(builder->data + builder->count * builder->width, &kept, sizeof(kept));
-  builder->count++;
 }
 
 Column builder_column(Builder *builder)
@@ -338,7 +258,7 @@ Column column_pick(const Column *from, const uint32_t *rows, size_t count, Arena
   bool overflow = __builtin_mul_overflow(count, type_width(from->type), &bytes);
   assert(!overflow);
   uint8_t *data = arena_alloc(arena, bytes);
-  pick_values(from, rows, count, UINT32_MAX, data);
+  pick_values(from, rows, count, data);
   return (Column){
       .type = from->type,
       .valid = pick_valid(from, rows, count, arena),

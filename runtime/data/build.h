@@ -1,6 +1,6 @@
 #pragma once
-// A column that grows: values are copied in one by one or gathered from other columns, and then
-// viewed as an ordinary Column. For winners' features, generated rows and tests; not for streams.
+// A column that grows: values of other columns are copied in one by one, and then viewed as an
+// ordinary Column. For winners' features; not for streams.
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -18,12 +18,6 @@ void builder_add_null(Builder *builder);
 // Copies value `row` of `column`: one that is there, a null, or one that failed (Column.errors).
 // The types must be equal.
 void builder_add(Builder *builder, const Column *column, size_t row);
-// Copies values rows[0..count).
-void builder_gather(Builder *builder, const Column *column, const uint32_t *rows, size_t count);
-// Scalars by their natural C value; asserts that the type fits.
-void builder_add_int(Builder *builder, int64_t value);   // bool, int32, int64, timestamp
-void builder_add_float(Builder *builder, double value);  // float32, float64
-void builder_add_slice(Builder *builder, Slice bytes);   // string, bytes; copied
 
 // Everything added so far; valid until the next change. String slices point into the builder.
 Column builder_column(Builder *builder);

@@ -27,15 +27,8 @@ bool key_put_column(Buf *out, const Column *column, size_t row);
 // another type: "expected int64, got string".
 bool key_put_msgpack(Buf *out, Type type, const MpToken *value, bool *null, Error *err);
 
-// Appends a value written on a command line. The empty text is the empty string, not null.
-bool key_put_text(Buf *out, Type type, Slice text, Error *err);
-
 void key_put_view(Buf *out, uint16_t view_id);
 
 // `key` (with its view id) as LMDB stores it: itself, or the digest form written into `space`
 // (KEY_STORE_MAX bytes). *cut says whether the row has to carry the whole key.
 Slice key_store_form(Slice key, uint8_t *space, bool *cut);
-
-// The values of an encoded key (without the view id) as msgpack, one after the other: for messages
-// and dumps. Fails on bytes that are no key of these types.
-bool key_decode(Slice key, const Type *types, size_t count, Buf *msgpack, Error *err);

@@ -32,7 +32,6 @@ void online_plan_free(OnlinePlan *plan);
 
 size_t online_plan_columns(const OnlinePlan *plan);
 const char *online_plan_name(const OnlinePlan *plan, size_t column);
-const Reference *online_plan_reference(const OnlinePlan *plan, size_t column);
 size_t online_plan_keys(const OnlinePlan *plan, const OnlineKey **keys);
 size_t online_plan_lookups(const OnlinePlan *plan);  // rows looked up per entity
 

@@ -276,12 +276,6 @@ const char *online_plan_name(const OnlinePlan *plan, size_t column)
   return plan->names[column];
 }
 
-const Reference *online_plan_reference(const OnlinePlan *plan, size_t column)
-{
-  assert(column < plan->asked_count);
-  return &plan->asked[column];
-}
-
 size_t online_plan_keys(const OnlinePlan *plan, const OnlineKey **keys)
 {
   *keys = plan->keys;

@@ -59,13 +59,6 @@ EXPORT(size_t tidemark_clock_print(Time time, char *out))
   return clock_print(time, out);
 }
 
-EXPORT(bool tidemark_clock_parse_duration(const char *text, size_t size, int64_t *microseconds,
-                                          char *message))
-{
-  Error err = {0};
-  return report(clock_parse_duration(slice_of(text, size), microseconds, &err), &err, message);
-}
-
 EXPORT(size_t tidemark_clock_print_duration(int64_t microseconds, char *out))
 {
   return clock_print_duration(microseconds, out);
@@ -159,30 +152,9 @@ EXPORT(void tidemark_builder_add_null(Builder *builder))
   builder_add_null(builder);
 }
 
-EXPORT(void tidemark_builder_add_int(Builder *builder, int64_t value))
-{
-  builder_add_int(builder, value);
-}
-
-EXPORT(void tidemark_builder_add_float(Builder *builder, double value))
-{
-  builder_add_float(builder, value);
-}
-
-EXPORT(void tidemark_builder_add_slice(Builder *builder, const char *data, size_t size))
-{
-  builder_add_slice(builder, slice_of(data, size));
-}
-
 EXPORT(void tidemark_builder_add(Builder *builder, const Column *column, size_t row))
 {
   builder_add(builder, column, row);
-}
-
-EXPORT(void tidemark_builder_gather(Builder *builder, const Column *column, const uint32_t *rows,
-                                    size_t count))
-{
-  builder_gather(builder, column, rows, count);
 }
 
 EXPORT(void tidemark_builder_column(Builder *builder, Column *out))
@@ -212,13 +184,6 @@ EXPORT(bool tidemark_key_put_msgpack(Buf *out, const Type *type, const char *dat
   return report(key_put_msgpack(out, *type, &token, null, &err), &err, message);
 }
 
-EXPORT(bool tidemark_key_put_text(Buf *out, const Type *type, const char *text, size_t size,
-                                  char *message))
-{
-  Error err = {0};
-  return report(key_put_text(out, *type, slice_of(text, size), &err), &err, message);
-}
-
 EXPORT(void tidemark_key_put_view(Buf *out, uint16_t view_id))
 {
   key_put_view(out, view_id);
@@ -228,13 +193,6 @@ EXPORT(void tidemark_key_store_form(const char *key, size_t size, uint8_t *space
                                     Slice *form))
 {
   *form = key_store_form(slice_of(key, size), space, cut);
-}
-
-EXPORT(bool tidemark_key_decode(const char *key, size_t size, const Type *types, size_t count,
-                                Buf *msgpack, char *message))
-{
-  Error err = {0};
-  return report(key_decode(slice_of(key, size), types, count, msgpack, &err), &err, message);
 }
 
 // Rows --------------------------------------------------------------------------------------------

@@ -207,17 +207,6 @@ EXPORT(int tidemark_marks_get(DbRead *read, uint16_t view_id, int64_t *out, char
   return report(ok, &err, message) ? found : -1;
 }
 
-EXPORT(int tidemark_marks_get_for_write(DbWrite *write, uint16_t view_id, int64_t *out,
-                                        char *message))
-{
-  Error err = {0};
-  Mark mark;
-  bool found = false;
-  bool ok = marks_get_for_write(write, view_id, &mark, &found, &err);
-  fill_mark(&mark, out);
-  return report(ok, &err, message) ? found : -1;
-}
-
 EXPORT(bool tidemark_marks_put(DbWrite *write, uint16_t view_id, const int64_t *fields,
                                char *message))
 {

@@ -92,11 +92,6 @@ void asof_free(AsofSlots *slots)
   }
 }
 
-size_t asof_bytes(const AsofSlots *slots)
-{
-  return sizeof(*slots) + slots->count * (slot_bytes(slots) + sizeof(*slots->floors));
-}
-
 // Gives every slot at least `width` words. A source has created times or has none, so it is rare
 // that slots have to be widened when there are rows in them.
 static void need_width(AsofSlots *slots, size_t width)

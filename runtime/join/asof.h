@@ -48,7 +48,6 @@ typedef struct AsofSlots AsofSlots;  // one per view of a call (and per thread)
 
 AsofSlots *asof_new(const Spine *spine, AsofRule rule);  // borrows the spine, up to asof_free
 void asof_free(AsofSlots *slots);
-size_t asof_bytes(const AsofSlots *slots);  // heap bytes held, for memory limits
 void asof_add(AsofSlots *slots, const AsofBlock *block);
 
 // What a spine row gets. A winner that is too old or a tombstone gives its event time, not its

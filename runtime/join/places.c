@@ -174,12 +174,6 @@ void places_deinit(Places *places)
   *places = (Places){0};
 }
 
-size_t places_bytes(const Places *places)
-{
-  return (places->count + LANES) * sizeof(*places->coarse) + places->keys * sizeof(*places->grids)
-         + places->cell_count * sizeof(*places->cells);
-}
-
 // Searching
 // ------------------------------------------------------------------------------------------
 

@@ -48,7 +48,6 @@ static inline int16_t places_coarse(const Places *places, Time time)
 void places_init(Places *places, const uint32_t *starts, size_t keys, const Time *times,
                  unsigned threads);
 void places_deinit(Places *places);
-size_t places_bytes(const Places *places);
 
 // For up to PLACES_BLOCK pairs the first place of the key's group whose time is at least
 // `times[i]`, which is not above places->newest. PLACE_NONE when the whole group is earlier.

@@ -245,13 +245,6 @@ size_t spine_places(const Spine *spine)
   return spine->starts ? spine->starts[spine->keys] : 0;
 }
 
-size_t spine_bytes(const Spine *spine)
-{
-  return (spine->keys + 1) * sizeof(*spine->starts)
-         + spine_places(spine) * (sizeof(*spine->times) + sizeof(*spine->order))
-         + places_bytes(&spine->places);
-}
-
 size_t spine_share(const Spine *spine, size_t share, size_t of)
 {
   return places_share(spine->starts, spine->keys, share, of);

@@ -29,7 +29,6 @@ bool spine_init(Spine *spine, const uint32_t *numbers, size_t key_count, const T
 void spine_deinit(Spine *spine);
 
 size_t spine_places(const Spine *spine);  // rows that take part
-size_t spine_bytes(const Spine *spine);   // heap bytes held, for memory limits
 
 // First group of one of `of` shares that have about as many places each; `share` == `of`: the end.
 size_t spine_share(const Spine *spine, size_t share, size_t of);

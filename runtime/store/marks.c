@@ -17,8 +17,7 @@ typedef struct {
 } StoredMark;
 _Static_assert(sizeof(StoredMark) == 56, "marks are on disk");
 
-static bool get_mark(const Db *db, MDB_txn *txn, uint16_t view_id, Mark *mark, bool *found,
-                     Error *err)
+bool marks_get(DbRead *read, uint16_t view_id, Mark *mark, bool *found, Error *err)
 {
   uint8_t key[MARK_KEY_SIZE];
   bytes_store_be16(key, view_id);
@@ -27,7 +26,8 @@ static bool get_mark(const Db *db, MDB_txn *txn, uint16_t view_id, Mark *mark, b
                  .materialized_to = TIME_NULL,
                  .created_to = TIME_NULL,
                  .updated_at = TIME_NULL};
-  if (!db_get(db, txn, db->marks, slice_of(key, sizeof(key)), &value, found, err)) {
+  const Db *db = read->db;
+  if (!db_get(db, read->txn, db->marks, slice_of(key, sizeof(key)), &value, found, err)) {
     return false;
   }
   if (!*found) {
@@ -51,16 +51,6 @@ static bool get_mark(const Db *db, MDB_txn *txn, uint16_t view_id, Mark *mark, b
       .rows_written = stored.rows_written,
   };
   return true;
-}
-
-bool marks_get(DbRead *read, uint16_t view_id, Mark *mark, bool *found, Error *err)
-{
-  return get_mark(read->db, read->txn, view_id, mark, found, err);
-}
-
-bool marks_get_for_write(DbWrite *write, uint16_t view_id, Mark *mark, bool *found, Error *err)
-{
-  return get_mark(write->db, write->txn, view_id, mark, found, err);
 }
 
 bool marks_put(DbWrite *write, uint16_t view_id, const Mark *mark, Error *err)

@@ -16,5 +16,4 @@ typedef struct {
 } Mark;
 
 bool marks_get(DbRead *read, uint16_t view_id, Mark *mark, bool *found, Error *err);
-bool marks_get_for_write(DbWrite *write, uint16_t view_id, Mark *mark, bool *found, Error *err);
 bool marks_put(DbWrite *write, uint16_t view_id, const Mark *mark, Error *err);

@@ -1,5 +1,4 @@
 local ffi = require 'ffi'
-local mpack = require 'mpack'
 local data = require 'spec.support.data'
 local random = require 'spec.support.random'
 local C = require 'spec.support.ffi'
@@ -31,27 +30,6 @@ local function put_msgpack(name, packed)
     return nil, err
   end
   return bytes, null[0]
-end
-
-local function put_text(name, text)
-  local bytes, ok, err = data.bytes(function(buf)
-    return data.outcome(C.tidemark_key_put_text(buf, data.type(name), text, #text, data.message))
-  end)
-  return ok and bytes or nil, err
-end
-
-local function decode(names, key)
-  local types = ffi.new('Type[?]', #names + 1)
-  for i, name in ipairs(names) do
-    types[i - 1] = data.type(name)
-  end
-  local bytes, ok, err = data.bytes(function(buf)
-    return data.outcome(C.tidemark_key_decode(key, #key, types, #names, buf, data.message))
-  end)
-  if not ok then
-    assert.equal('', bytes)
-  end
-  return ok and bytes or nil, err
 end
 
 local function store_form(key)
@@ -148,7 +126,7 @@ describe('key', function()
       (put_msgpack('int64', data.pack('float64', -2 ^ 63))))
   end)
 
-  it('is the same from a column, from msgpack and from text', function()
+  it('is the same from a column and from msgpack', function()
     random.each(2000, function()
       local name = random.pick(data.KEY_TYPES)
       local value = near_value(name)
@@ -158,14 +136,10 @@ describe('key', function()
       local bytes, null = put_msgpack(name, data.pack(name, value))
       assert.equal(put(name, value), bytes)
       assert.is_false(null)
-      local text = type(value) == 'cdata' and tostring(value):gsub('LL', '') or tostring(value)
-      assert.equal(put(name, value), put_text(name, text))
     end)
-    assert.equal(put('timestamp', 1618228800000000LL), put_text('timestamp', '2021-04-12T12:00Z'))
     assert.equal(put('timestamp', 1618228800000000LL),
       (put_msgpack('timestamp', data.pack('string', '2021-04-12T12:00Z'))))
     assert.equal(put('bytes', 'ab'), (put_msgpack('bytes', data.pack('string', 'ab'))))
-    assert.equal(put('int64', 7), put_text('int64', '+7'))
   end)
 
   it('appends nothing for a null', function()
@@ -178,7 +152,7 @@ describe('key', function()
       assert.is_true(null)
     end
     -- "" is not null
-    assert.equal('\0\0\0\0', put_text('string', ''))
+    assert.equal('\0\0\0\0', (put_msgpack('string', data.pack('string', ''))))
   end)
 
   it('refuses values of another type and says which', function()
@@ -208,39 +182,6 @@ describe('key', function()
       assert.is_nil(bytes)
       assert.equal(case[3], err)
     end
-    for _, text in ipairs { '', 'x', '1x', '1.0', ' 1', '+', '-', '9223372036854775808',
-      '-9223372036854775809', '0x10' } do
-      local bytes, err = put_text('int64', text)
-      assert.is_nil(bytes)
-      assert.equal(('expected int64, got "%s"'):format(text), err)
-    end
-    assert.equal('expected true or false, got "1"', select(2, put_text('bool', '1')))
-    assert.equal(put('int64', -0x7fffffffffffffffLL - 1),
-      put_text('int64', '-9223372036854775808'))
-  end)
-
-  it('decodes to the values it was made of', function()
-    random.each(2000, function()
-      local names, values, packed = {}, {}, {}
-      for i = 1, math.random(1, 4) do
-        names[i] = random.pick(data.KEY_TYPES)
-        values[i] = near_value(names[i])
-        packed[i] = data.pack(names[i], values[i])
-      end
-      local key = put_all(names, values)
-      assert.equal(table.concat(packed), decode(names, key))
-      -- no prefix and no extension of a key is one
-      assert.is_nil(decode(names, key:sub(1, math.random(0, #key - 1))))
-      assert.is_nil(decode(names, key .. '\0'))
-    end)
-    assert.equal(5, mpack.unpack((decode({ 'int64' }, (put('int64', 5))))))
-  end)
-
-  it('says where a damaged key is damaged', function()
-    assert.equal('damaged key: no string at byte 8 of 12',
-      select(2, decode({ 'int64', 'string' }, (put('int64', 1)) .. '\0\0\0\9')))
-    assert.equal('damaged key: 1 bytes too many', select(2, decode({ 'bool' }, '\1\1')))
-    assert.equal('damaged key: no bool at byte 0 of 1', select(2, decode({ 'bool' }, '\2')))
   end)
 
   it('is stored as it is up to 511 bytes and with a SHA-256 digest beyond', function()

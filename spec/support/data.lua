@@ -34,12 +34,7 @@ size_t tidemark_builder_count(const Builder *builder);
 size_t tidemark_builder_bytes(const Builder *builder);
 void tidemark_builder_reset(Builder *builder);
 void tidemark_builder_add_null(Builder *builder);
-void tidemark_builder_add_int(Builder *builder, int64_t value);
-void tidemark_builder_add_float(Builder *builder, double value);
-void tidemark_builder_add_slice(Builder *builder, const char *data, size_t size);
 void tidemark_builder_add(Builder *builder, const Column *column, size_t row);
-void tidemark_builder_gather(Builder *builder, const Column *column, const uint32_t *rows,
-                             size_t count);
 void tidemark_builder_column(Builder *builder, Column *out);
 void tidemark_column_pick(const Column *from, const uint32_t *rows, size_t count, Arena *arena,
                           Column *out);
@@ -47,12 +42,8 @@ void tidemark_column_pick(const Column *from, const uint32_t *rows, size_t count
 bool tidemark_key_put_column(Buf *out, const Column *column, size_t row);
 bool tidemark_key_put_msgpack(Buf *out, const Type *type, const char *data, size_t size,
                               bool *null, char *message);
-bool tidemark_key_put_text(Buf *out, const Type *type, const char *text, size_t size,
-                           char *message);
 void tidemark_key_put_view(Buf *out, uint16_t view_id);
 void tidemark_key_store_form(const char *key, size_t size, uint8_t *space, bool *cut, Slice *form);
-bool tidemark_key_decode(const char *key, size_t size, const Type *types, size_t count,
-                         Buf *msgpack, char *message);
 
 typedef struct { int64_t event_time, created_time; uint64_t arrival; } RowRank;
 typedef struct {

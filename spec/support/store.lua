@@ -27,7 +27,6 @@ int tidemark_online_get(void *read, const char *key, size_t key_size, int64_t *r
 int64_t tidemark_online_scan(void *read, uint16_t view_id, const char *after, size_t after_size,
                              char *out, size_t capacity, char *message);
 int tidemark_marks_get(void *read, uint16_t view_id, int64_t *out, char *message);
-int tidemark_marks_get_for_write(void *write, uint16_t view_id, int64_t *out, char *message);
 bool tidemark_marks_put(void *write, uint16_t view_id, const int64_t *fields, char *message);
 bool tidemark_registry_generation(void *read, uint64_t *generation, char *message);
 int tidemark_registry_get(void *read, uint64_t *generation, int64_t *applied_at,
@@ -140,13 +139,6 @@ function Write:put_mark(view_id, mark)
     fields[i - 1] = mark[name] or 0
   end
   check(C.tidemark_marks_put(self.handle, view_id, fields, message))
-end
-
-function Write:mark(view_id)
-  local out = ffi.new('int64_t[6]')
-  local found = C.tidemark_marks_get_for_write(self.handle, view_id, out, message)
-  check(found >= 0)
-  return found == 1 and out or nil
 end
 
 function Write:put_generation(number, applied_at, catalog, sources, changes)
