@@ -191,7 +191,9 @@ that the function names (`row.fare`), each of the type that the source has for i
 time, the created time and the deleted flag have the types that the definitions say. A function that
 passes the row on, or looks fields up by computed names, gets all columns. Files without types of
 their own (CSV, msgpack) need `inputs`. The list is settled by `apply`, and shown by `tidemark
-feature-views describe`; when the source changes its types, the next `plan` shows that.
+feature-views describe`; when the source changes its types, the next `plan` shows that. Where the
+source cannot be opened, on a machine without the data, say, it stays as it was applied, as long as
+the function and the source are the same; with `inputs` no source is opened at all.
 
 What a row gives depends on the row alone. A function that sets a variable outside of itself, or
 writes into a table that was made there, is refused when definitions are loaded, and so are the
