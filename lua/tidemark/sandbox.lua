@@ -97,7 +97,8 @@ for _, library in ipairs { 'string', 'table', 'math' } do
     original[library][name] = value
   end
 end
-local gsub, find, format, floor = string.gsub, string.find, string.format, math.floor
+local gsub, find, format = string.gsub, string.find, string.format
+local floor, max = math.floor, math.max
 
 -- Who counts the steps of functions that run for rows (runner.lua). One call into C may take as
 -- long as many steps of Lua, so it is charged for what it has to look at.
@@ -112,6 +113,13 @@ function M.use_counter(new_charge, new_caught)
 end
 
 local BYTES_PER_STEP = 64
+local BYTES_COMPARED = 256 -- in the same time
+
+--- What going over so many bytes or elements costs, for functions of the library.
+---@param size number
+function M.charge(size)
+  charge(size / BYTES_PER_STEP)
+end
 
 -- Frozen tables -----------------------------------------------------------------------------------
 
@@ -198,12 +206,13 @@ local function count_repetitions(pattern)
 end
 
 --- Steps that matching may take at worst: from each place, every way to share the text out among
---- the repetitions, which are C(length + repetitions, repetitions).
+--- the repetitions, which are C(length + repetitions, repetitions). What does not repeat itself is
+--- gone over each time, but quickly.
 local function pattern_steps(size, pattern)
   local repetitions = known[pattern] or count_repetitions(pattern)
-  local steps = size + 1
+  local steps = (size + 1) * (1 + max(0, #pattern - 16) / 16)
   if repetitions < 0 then
-    repetitions, steps = -repetitions - 1, 1
+    repetitions, steps = -repetitions - 1, steps / (size + 1)
   end
   for i = 1, repetitions do
     steps = steps * (size + i) / i
@@ -224,8 +233,25 @@ local function guard_pattern(name, subject, pattern)
   end
 end
 
+--- For texts that are looked for as they are: from each place all of it may be compared.
+---@param name string of the function that looks
+---@param subject any
+---@param wanted any
+function M.guard_plain(name, subject, wanted)
+  if type(subject) == 'string' and type(wanted) == 'string' then
+    local steps = #subject * #wanted / BYTES_COMPARED
+    if steps > MAX_PATTERN_STEPS then
+      error(('%s: looking for %d bytes in a text of %d could take too long')
+        :format(name, #wanted, #subject), 3)
+    end
+    charge(steps)
+  end
+end
+
 local function safe_find(subject, pattern, start, plain)
-  if not plain then
+  if plain then
+    M.guard_plain('string.find', subject, pattern)
+  else
     guard_pattern('find', subject, pattern)
   end
   return find(subject, pattern, start, plain)

@@ -110,6 +110,22 @@ local HOSTILE = {
     ANY_LIMIT,
   },
   {
+    'the library over much',
+    'local s = ("x"):rep(16e6) while true do text.length(s) hash.murmur3(s) end',
+    ANY_LIMIT,
+  },
+  {
+    'looking for much in much',
+    'local s = ("a"):rep(8e4) local p = ("a"):rep(4e4) .. "b" while true do s:find(p, 1, true) end',
+    ANY_LIMIT,
+  },
+  {
+    'splitting much by much',
+    'text.split(("a"):rep(8e6), ("a"):rep(4e6) .. "b")',
+    'text.split: looking for 4000001 bytes in a text of 8000000 could take too long',
+    false,
+  },
+  {
     'comparing much',
     'local s = ("x"):rep(16e6) local a, b = s .. 1, s .. 2 while true do local c = a < b end',
     ANY_LIMIT,

@@ -83,6 +83,24 @@ local HOSTILE = {
     1,
     'the pattern could take too long',
   },
+  {
+    'a long pattern from each place',
+    'local s = ("a"):rep(8e6)\ns:match(("a"):rep(1000) .. "b")',
+    2,
+    'the pattern could take too long',
+  },
+  {
+    'a long pattern behind a repetition',
+    'local s = ("a"):rep(7000)\ns:match("a-" .. ("a"):rep(1000) .. "b")',
+    2,
+    'the pattern could take too long',
+  },
+  {
+    'a long text in another one',
+    'local s = ("a"):rep(8e6)\ns:find(("a"):rep(4e6) .. "b", 1, true)',
+    2,
+    'looking for 4000001 bytes in a text of 8000000 could take too long',
+  },
   { 'error(nil)', 'local x\nerror(nil)', 2, 'a value of type nil' },
   { 'error({})', 'error({})', 1, 'a value of type table' },
   { 'os', 'os.exit(1)', 1, 'unknown word "os"' },
@@ -296,6 +314,10 @@ describe('the sandbox', function()
     end
     assert.equal(100, cost(strings.rep, 'x', 6400))
     assert.equal(10, cost(strings.find, ('x'):rep(640), 'y'))
+    assert.equal(1, cost(strings.find, ('x'):rep(64), 'yyyy', 1, true))
+    assert.equal(10, cost(words.text.length, ('x'):rep(640)))
+    assert.equal(2, cost(words.vec.sum, words.vec.scale({ ('1'):rep(128):byte(1, -1) }, 2)))
+    assert.equal(1, cost(words.hash.murmur3, ('x'):rep(64)))
     assert.equal(3, cost(words.table.sort, { 3, 1, 2 }))
     assert.is_true(cost(words.table.concat, { 'a', 'b' }) >= 2)
     assert.same({ false, 'other' }, { words.pcall(error, 'other', 0) })

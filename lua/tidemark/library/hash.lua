@@ -2,6 +2,7 @@
 -- on them they may not change. nil in, nil out.
 
 local bit = require 'bit'
+local charge = require('tidemark.sandbox').charge
 
 local band, bxor, rol, rshift, tobit = bit.band, bit.bxor, bit.rol, bit.rshift, bit.tobit
 local byte, format = string.byte, string.format
@@ -48,6 +49,7 @@ end
 --- MurmurHash3, x86 variant of 32 bits (Austin Appleby, public domain), of a text's bytes.
 local function murmur3(text, seed)
   local h, size = seed, #text
+  charge(size)
   for i = 1, size - 3, 4 do
     local a, b, c, d = byte(text, i, i + 3)
     h = rol(bxor(h, scramble(tobit(a + b * 0x100 + c * 0x10000 + d * 0x1000000))), 13)

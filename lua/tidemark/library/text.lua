@@ -1,7 +1,10 @@
 -- Texts: small tools that string.* leaves to be written anew every time. nil in, nil out. Plain
 -- text everywhere, no patterns.
 
+local sandbox = require 'tidemark.sandbox'
+
 local find, sub, byte, lower = string.find, string.sub, string.byte, string.lower
+local charge, guard_plain = sandbox.charge, sandbox.guard_plain
 
 local M = {}
 
@@ -11,6 +14,7 @@ local function check(text, name)
   if type(text) ~= 'string' then
     error(('text.%s: expected a string, got %s'):format(name, type(text)), 3)
   end
+  charge(#text)
 end
 
 local function is_space(code)
@@ -71,6 +75,7 @@ function M.contains(text, part)
   end
   check(text, 'contains')
   check(part, 'contains')
+  guard_plain('text.contains', text, part)
   return find(text, part, 1, true) ~= nil
 end
 
@@ -96,6 +101,7 @@ function M.split(text, separator)
   if separator == '' then
     error('text.split: the separator is empty', 2)
   end
+  guard_plain('text.split', text, separator)
   local parts, start = { n = 0 }, 1
   while true do
     local first, last = find(text, separator, start, true)

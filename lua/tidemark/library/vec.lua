@@ -2,6 +2,8 @@
 -- element to the last, so that the same values give the same bits. nil in, nil out; a hole (a null
 -- element) is an error, except where it says otherwise.
 
+local charge = require('tidemark.sandbox').charge
+
 local sqrt = math.sqrt
 
 local M = {}
@@ -12,7 +14,11 @@ local function length(v, name)
   if type(v) ~= 'table' then
     error(('vec.%s: expected a list of numbers, got %s'):format(name, type(v)), 3)
   end
-  return v.n or #v
+  local n = v.n or #v
+  if type(n) == 'number' and n > 0 then
+    charge(n)
+  end
+  return n
 end
 
 local function element(v, i, name)
@@ -216,6 +222,7 @@ function M.one_hot(value, categories)
   if n == 0 or n > MAX_CATEGORIES then
     error('vec.one_hot: expected a list of 1 to 65536 categories', 2)
   end
+  charge(n)
   local out = { n = n }
   for i = 1, n do
     out[i] = categories[i] == value and 1 or 0
