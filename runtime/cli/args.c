@@ -319,7 +319,7 @@ static bool parse_next(Args *args, Cursor *cursor, Error *err)
   return text[1] == '-' ? parse_long(args, cursor, err) : parse_short(args, cursor, err);
 }
 
-bool args_check_counts(const Args *args, Error *err)
+bool args_check_arguments(const Args *args, Error *err)
 {
   const Command *command = args->command;
   if (!command || args->help || args->version) {
@@ -332,6 +332,13 @@ bool args_check_counts(const Args *args, Error *err)
   if (args->argument_count > command->most && command->rest == REST_OURS) {
     return error_set(err, ERR_USAGE, "%s: unexpected argument \"%s\"", command->name,
                      args->arguments[command->most]);
+  }
+  // `tidemark init "$DIR"` of a variable that is not set does not mean the root.
+  for (size_t i = 0; i < args->argument_count && command->rest == REST_OURS; i++) {
+    if (!*args->arguments[i]) {
+      return error_set(err, ERR_USAGE, "%s: an argument is empty: tidemark %s %s", command->name,
+                       command->name, command->arguments);
+    }
   }
   return true;
 }

@@ -88,8 +88,8 @@ struct Args {
 // command's help. Texts are borrowed from argv.
 bool args_parse(Args *args, int argc, char **argv, Arena *arena, Error *err);
 
-// Whether as many arguments are there as the command takes.
-bool args_check_counts(const Args *args, Error *err);
+// Whether as many arguments are there as the command takes, and each says something.
+bool args_check_arguments(const Args *args, Error *err);
 
 // An option that may stand on this line, by its name or its letter; NULL when there is none.
 const Option *args_option(const Args *args, Slice name, char letter);

@@ -72,7 +72,7 @@ int cli_run(int argc, char **argv)
   Arena arena = {0};
   Error err = {0};
   Args args = {0};
-  bool good = args_parse(&args, argc, argv, &arena, &err) && args_check_counts(&args, &err)
+  bool good = args_parse(&args, argc, argv, &arena, &err) && args_check_arguments(&args, &err)
               && run(&args, &err);
   good = flush_results(good ? &err : &(Error){0}) && good;
   int status = good ? args.status : error_exit_status(err.code);

@@ -129,6 +129,7 @@ describe('the command line', function()
     { { 'get-online-features', '-e', 'k=1', 'v:a', '--now', 'x' }, '--now: "x" is not a time' },
     { { 'entities', 'lst' }, 'entities: unknown action "lst", expected list or describe NAME' },
     { { 'entities', 'describe' }, 'entities describe: NAME is missing' },
+    { { 'init', '' }, 'init: an argument is empty: tidemark init DIR' },
     { { 'completion', 'csh' }, 'completion: unknown shell "csh"' },
   }) do
     it('ends with status 2 after: tidemark ' .. table.concat(case[1], ' '), function()
