@@ -284,10 +284,17 @@ static const char *system_temp_folder(void)
   return folder && *folder ? folder : "/tmp";
 }
 
+// An absolute path: to a relative one DuckDB's globs would put the search path once more.
+static char *absolute_folder(const char *folder)
+{
+  char *absolute = realpath(folder, NULL);
+  return absolute ? absolute : mem_strdup(folder);
+}
+
 Duck *duck_open(const DuckOptions *options, Error *err)
 {
   Duck *duck = mem_zalloc(1, sizeof(*duck));
-  duck->folder = options->folder ? mem_strdup(options->folder) : NULL;
+  duck->folder = options->folder ? absolute_folder(options->folder) : NULL;
   duck->temp_folder =
       mem_strdup(options->temp_folder ? options->temp_folder : system_temp_folder());
   const char *parquet = getenv("TIDEMARK_PARQUET");

@@ -2,8 +2,10 @@
 -- whose values do not fit.
 
 local blueprints = require 'spec.support.blueprints'
+local cli = require 'spec.support.cli'
 local csv = require 'spec.support.csv'
 local tidemark = require 'tidemark'
+local uv = require 'luv'
 local training = require 'spec.support.training'
 local workspace = require 'spec.support.workspace'
 
@@ -158,6 +160,15 @@ describe('sources', function()
     end)
   end
 
+  -- A glob matched nothing, or the files of a folder of the same name inside.
+  it('are found where a script names the project by a relative path', function()
+    put('data/a.csv', { 'user', 'at', 'n' }, { { user = 1, at = '2021-01-01', n = 5 } })
+    declare({ path = 'data/*.csv' })
+    handle:close()
+    handle = tidemark.open(uv.cwd():gsub('[^/]+', '..'):sub(2) .. space.folder)
+    assert.same({ '5', 'null', 'null' }, numbers(ask()))
+  end)
+
   it('are refused when a folder mixes formats', function()
     put('data/a.csv', { 'user', 'at', 'n' }, { { user = 1, at = 1, n = 1 } })
     put('data/b.msgpack', { 'user', 'at', 'n' }, { { user = 1, at = 1, n = 1 } })
@@ -224,6 +235,39 @@ describe('sources', function()
       assert.same({ '2 n', '3 at', '3 n', '4 user' }, lines)
     end)
   end
+
+  it('tell of bad rows in the order of the files, on any number of threads', function()
+    for file = 1, 6 do
+      local rows = {}
+      for i = 1, 3000 do
+        local n = i % 500 == file and 1e300 or i
+        rows[i] = { user = i % 3 + 1, at = '2021-01-01T00:00:00Z', n = n }
+      end
+      put(('data/%d.parquet'):format(file), { 'user', 'at', 'n' }, rows)
+    end
+    declare({ path = 'data/*.parquet' }, { "float32 'n'" })
+    local first
+    ask({ on_bad_row = 'reject' })
+    for _, threads in ipairs({ '1', '4', '4', '4' }) do
+      cli.must({ '-C', space.folder, 'get-historical-features', '--spine', 'spine.csv', '-o',
+        'out.csv', '-f', 'stats:*', '--on-bad-row', 'reject', '--rejects', 'bad.jsonl', '--threads',
+        threads })
+      assert.same({ '3000.0', '2998.0', '2999.0' }, numbers(csv.parse(space:read('out.csv'))))
+      first = first or space:read('bad.jsonl')
+      assert.equal(first, space:read('bad.jsonl'))
+    end
+    local expected = {}
+    for file = 1, 6 do
+      for i = 0, 5 do
+        expected[#expected + 1] = ('%d %d'):format(file, i * 500 + file)
+      end
+    end
+    local told = {}
+    for file, row in first:gmatch('"file":"data/(%d).parquet","row":(%d+),"column":"n"') do
+      told[#told + 1] = file .. ' ' .. row
+    end
+    assert.same(expected, told)
+  end)
 
   it('leave bad rows out of materialize too', function()
     put('data/bad.csv', { 'user', 'at', 'n' }, BAD)
