@@ -244,10 +244,7 @@ static ScanBlock make_block(const Scan *scan, const Batch *batch, Space *space)
 static bool refuse(void *context, size_t row, const char *message, Error *err)
 {
   const Worker *worker = context;
-  const BadValues *bad = worker->scan->request->filter.bad;
-  BadValue value = {.message = message};
-  value.row = reader_share_place(worker->share, row, &value.file);
-  return bad->take(bad->context, &value, err);
+  return reader_share_refuse(worker->share, row, message, err);
 }
 
 static void take_inputs(const Column *columns, const size_t *places, size_t count,

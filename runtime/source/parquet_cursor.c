@@ -89,6 +89,9 @@ struct ParquetCursor {
   uint64_t base;  // the table's row number of the group's first row
   uint64_t row;   // next one, in the group
   uint32_t picked[BATCH_ROWS];
+  const BadValues *on_bad;  // NULL: a bad value is an error
+  uint64_t bad[BATCH_ROWS / 64];
+  bool has_bad;
 };
 
 // --- Describing ---
@@ -246,6 +249,16 @@ void parquet_cursor_free(ParquetCursor *cursor)
   free(cursor);
 }
 
+void parquet_cursor_take_bad(ParquetCursor *cursor, const BadValues *bad)
+{
+  cursor->on_bad = bad;
+}
+
+const uint64_t *parquet_cursor_bad(const ParquetCursor *cursor)
+{
+  return cursor->has_bad ? cursor->bad : NULL;
+}
+
 static bool failed_in(const ParquetCursor *cursor, Error *err)
 {
   return error_at(err, "%s", cursor->path);
@@ -320,6 +333,7 @@ static size_t pick(ParquetCursor *cursor, const uint64_t *wanted, uint64_t row, 
 
 // --- Converting ---
 
+// Says what is wrong with a value: as an error, or to those who take note of it.
 static bool bad_value(const ParquetCursor *cursor, const CursorColumn *column, size_t place,
                       uint64_t row, Error *err)
 {
@@ -341,11 +355,34 @@ static bool bad_value(const ParquetCursor *cursor, const CursorColumn *column, s
   } else if (!column->width) {
     got = "a text that is not UTF-8";
   }
-  error_set(err, ERR_DATA, "%s: expected %s, got %s", column->wanted->what,
+  Error failed = {0};
+  error_set(&failed, ERR_DATA, "%s: expected %s, got %s", column->wanted->what,
             type_print(column->wanted->type, name), got);
   uint64_t number = cursor->file->groups[cursor->group].first_row + row + 1;  // of the file, from 1
+  if (cursor->on_bad) {
+    BadValue value = {cursor->path, number, column->wanted->column, failed.message};
+    return cursor->on_bad->take(cursor->on_bad->context, &value, err);
+  }
+  error_set(err, failed.code, "%s", failed.message);
   return error_at(err, "%s:row %llu:column %s", cursor->path, (unsigned long long)number,
                   column->wanted->column);
+}
+
+// Tells of value `place` of a batch, which cannot be ours, and makes it null. False ends the
+// reading.
+static bool forget_value(ParquetCursor *cursor, CursorColumn *column, size_t place, uint64_t row,
+                         Error *err)
+{
+  if (!bad_value(cursor, column, place, row, err)) {
+    return false;
+  }
+  if (!cursor->has_bad) {
+    memset(cursor->bad, 0, sizeof(cursor->bad));
+  }
+  cursor->has_bad = true;
+  column_set_valid(cursor->bad, place, true);
+  column_set_valid(column->valid, place, false);
+  return true;
 }
 
 // Where the value of each row lies. Rows without one point at the first value, which is read and
@@ -452,11 +489,11 @@ static bool to_time(Conversion conversion, int64_t value, Time *time)
   return !infinite && clock_from_unit(value, unit_of(conversion), time, NULL);
 }
 
-// Values that were copied as they are and have to be checked or scaled. Returns the row that cannot
-// be ours, `count` when all can.
-static size_t finish_numbers(CursorColumn *column, const uint8_t *from, size_t count)
+// Values from `first` on that were copied as they are and have to be checked or scaled. Returns the
+// row that cannot be ours, `count` when all can.
+static size_t finish_numbers(CursorColumn *column, const uint8_t *from, size_t first, size_t count)
 {
-  for (size_t i = 0; is_time(column->conversion) && i < count; i++) {
+  for (size_t i = first; is_time(column->conversion) && i < count; i++) {
     Time time;
     bool there = column->valid[i / 64] >> (i % 64) & 1;
     if (there && !to_time(column->conversion, (int64_t)column->values[i], &time)) {
@@ -464,7 +501,7 @@ static size_t finish_numbers(CursorColumn *column, const uint8_t *from, size_t c
     }
     column->values[i] = there ? (uint64_t)time : 0;
   }
-  for (size_t i = 0; column->conversion == CONVERT_FLOAT64_FLOAT32 && i < count; i++) {
+  for (size_t i = first; column->conversion == CONVERT_FLOAT64_FLOAT32 && i < count; i++) {
     double wide;
     memcpy(&wide, from + (size_t)column->at[i] * sizeof(wide), sizeof(wide));
     bool there = column->valid[i / 64] >> (i % 64) & 1;
@@ -475,9 +512,9 @@ static size_t finish_numbers(CursorColumn *column, const uint8_t *from, size_t c
   return count;
 }
 
-static size_t convert_texts(CursorColumn *column, const Slice *from, size_t count)
+static size_t convert_texts(CursorColumn *column, const Slice *from, size_t first, size_t count)
 {
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = first; i < count; i++) {
     bool there = column->valid[i / 64] >> (i % 64) & 1;
     column->texts[i] = there ? from[column->at[i]] : slice_of(NULL, 0);
     if (column->conversion == CONVERT_TEXT && !utf8_is_valid(column->texts[i])) {
@@ -497,11 +534,39 @@ static const uint8_t *as_it_lies(const CursorColumn *column, const uint64_t *wan
   return (uintptr_t)at % column->width == 0 ? at : NULL;
 }
 
-static bool convert(const ParquetCursor *cursor, CursorColumn *column, const uint64_t *wanted,
-                    uint64_t row, size_t count, Column *out, Error *err)
+// Converts the values of rows that are located. *good is false when some were not ours, and are
+// null now.
+static bool convert_values(ParquetCursor *cursor, CursorColumn *column, const uint64_t *wanted,
+                           uint64_t row, size_t count, bool *good, Error *err)
 {
   static const uint8_t NO_VALUES[16];
   static const Slice NO_TEXTS[1];
+  const ParquetPage *page = &column->pages.page;
+  const ParquetDictionary *dictionary = &column->pages.dictionary;
+  const uint8_t *numbers = page->places ? dictionary->fixed : page->fixed;
+  const Slice *texts = page->places ? dictionary->texts : page->texts;
+  numbers = page->value_count ? numbers : NO_VALUES;
+  texts = page->value_count ? texts : NO_TEXTS;
+  if (column->width) {
+    convert_numbers(column, numbers, count);
+  }
+  *good = true;
+  for (size_t at = 0;;) {
+    at = column->width ? finish_numbers(column, numbers, at, count)
+                       : convert_texts(column, texts, at, count);
+    if (at == count) {
+      return true;
+    }
+    *good = false;
+    if (!forget_value(cursor, column, at, row + (wanted ? cursor->picked[at] : at), err)) {
+      return false;
+    }
+  }
+}
+
+static bool convert(ParquetCursor *cursor, CursorColumn *column, const uint64_t *wanted,
+                    uint64_t row, size_t count, Column *out, Error *err)
+{
   const ParquetPage *page = &column->pages.page;
   *out = (Column){.type = column->wanted->type};
   if (column->conversion == CONVERT_NULL) {
@@ -514,21 +579,12 @@ static bool convert(const ParquetCursor *cursor, CursorColumn *column, const uin
     return true;
   }
   locate(cursor, column, wanted, row, count);
-  size_t good;
-  if (column->width) {
-    const uint8_t *from = page->places ? column->pages.dictionary.fixed : page->fixed;
-    from = page->value_count ? from : NO_VALUES;
-    convert_numbers(column, from, count);
-    good = finish_numbers(column, from, count);
-  } else {
-    const Slice *from = page->places ? column->pages.dictionary.texts : page->texts;
-    good = convert_texts(column, page->value_count ? from : NO_TEXTS, count);
-  }
-  if (good < count) {
-    return bad_value(cursor, column, good, row + (wanted ? cursor->picked[good] : good), err);
+  bool good;
+  if (!convert_values(cursor, column, wanted, row, count, &good, err)) {
+    return false;
   }
   out->data = column->values;
-  out->valid = page->valid ? column->valid : NULL;
+  out->valid = page->valid || !good ? column->valid : NULL;
   return true;
 }
 
@@ -536,6 +592,7 @@ bool parquet_cursor_next(ParquetCursor *cursor, const uint64_t *wanted, Batch *b
 {
   const ParquetGroup *group = &cursor->file->groups[cursor->group];
   *batch = (Batch){.column_count = cursor->count, .columns = cursor->out};
+  cursor->has_bad = false;
   uint64_t row = cursor->row;
   if (wanted) {
     uint64_t end = cursor->base + group->rows;

@@ -16,6 +16,11 @@ ParquetCursor *parquet_cursor_new(const ParquetFile *file, const char *path,
                                   const ReaderColumn *columns, size_t count);
 void parquet_cursor_free(ParquetCursor *cursor);
 
+// From here on a value that cannot be ours is handed to `bad`, which outlives the cursor, and is
+// null. parquet_cursor_bad gives the bits of the last batch's rows that have one; NULL: none has.
+void parquet_cursor_take_bad(ParquetCursor *cursor, const BadValues *bad);
+const uint64_t *parquet_cursor_bad(const ParquetCursor *cursor);
+
 // Starts a row group. `base` is the table's row number of the file's first row.
 bool parquet_cursor_start(ParquetCursor *cursor, size_t group, uint64_t base, Error *err);
 

@@ -1,8 +1,11 @@
 #include "source/parquet_scan.h"
 
+#include <assert.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 typedef struct {
@@ -16,6 +19,13 @@ typedef struct {
   size_t group;
 } ScanGroup;
 
+// Bad values of a group that is read while an earlier one still is.
+typedef struct {
+  Buf values;  // BadValue
+  Arena arena;
+  bool done;  // the group was read
+} Notes;
+
 struct ParquetScan {
   ScanFile *files;
   size_t file_count;
@@ -26,6 +36,10 @@ struct ParquetScan {
   size_t column_count;
   ReaderFilter filter;
   atomic_size_t next;  // group to be dealt out
+  // With filter.bad:
+  pthread_mutex_t lock;
+  Notes *notes;  // per group
+  size_t turn;   // the first group that is not done: its bad values are told of at once
 };
 
 struct ParquetShare {
@@ -33,6 +47,9 @@ struct ParquetShare {
   ParquetCursor *cursor;  // over cursor_file
   size_t cursor_file;
   bool in_group;
+  size_t group;        // the one at hand
+  uint64_t first_row;  // of the last batch, in the file
+  BadValues bad;       // of the cursor
 };
 
 static bool open_file(ParquetScan *scan, const char *path, const char *name, Error *err)
@@ -74,6 +91,7 @@ ParquetScan *parquet_scan_open(const char *const *paths, const char *const *name
   scan->columns = columns;
   scan->column_count = count;
   scan->filter = filter ? *filter : (ReaderFilter){0};
+  pthread_mutex_init(&scan->lock, NULL);
   bool ok = count > 0;
   for (size_t i = 0; ok && i < files; i++) {
     ok = open_file(scan, paths[i], names[i], err);
@@ -83,6 +101,7 @@ ParquetScan *parquet_scan_open(const char *const *paths, const char *const *name
     return NULL;
   }
   list_groups(scan);
+  scan->notes = scan->filter.bad ? mem_zalloc(scan->group_count, sizeof(*scan->notes)) : NULL;
   return scan;
 }
 
@@ -94,6 +113,12 @@ void parquet_scan_close(ParquetScan *scan)
   for (size_t i = 0; i < scan->file_count; i++) {
     parquet_close(&scan->files[i].file);
   }
+  for (size_t i = 0; scan->notes && i < scan->group_count; i++) {
+    buf_deinit(&scan->notes[i].values);
+    arena_deinit(&scan->notes[i].arena);
+  }
+  pthread_mutex_destroy(&scan->lock);
+  free(scan->notes);
   free(scan->files);
   free(scan->groups);
   free(scan);
@@ -104,10 +129,77 @@ uint64_t parquet_scan_rows(const ParquetScan *scan)
   return scan->rows;
 }
 
+// --- Bad values, in order ---
+
+static bool note(void *context, const BadValue *bad, Error *err)
+{
+  ParquetShare *share = context;
+  ParquetScan *scan = share->scan;
+  bool ok = true;
+  pthread_mutex_lock(&scan->lock);
+  if (share->group == scan->turn) {
+    ok = scan->filter.bad->take(scan->filter.bad->context, bad, err);
+  } else {
+    Notes *notes = &scan->notes[share->group];
+    BadValue kept = *bad;  // names live as long as the scan
+    kept.message = arena_text(&notes->arena, slice_text(bad->message));
+    buf_put(&notes->values, &kept, sizeof(kept));
+  }
+  pthread_mutex_unlock(&scan->lock);
+  return ok;
+}
+
+// Tells of what was noted of the group whose turn it is.
+static bool tell(ParquetScan *scan, Error *err)
+{
+  Notes *notes = &scan->notes[scan->turn];
+  const BadValue *values = (const BadValue *)notes->values.data;
+  size_t count = notes->values.size / sizeof(*values);
+  for (size_t i = 0; i < count; i++) {
+    if (!scan->filter.bad->take(scan->filter.bad->context, &values[i], err)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Moves the turn behind a group that was read, and on behind those that follow and were, too.
+static bool end_group(ParquetScan *scan, size_t group, Error *err)
+{
+  if (!scan->notes) {
+    return true;
+  }
+  bool ok = true;
+  pthread_mutex_lock(&scan->lock);
+  scan->notes[group].done = true;
+  while (ok && scan->turn < scan->group_count && scan->notes[scan->turn].done) {
+    scan->turn++;
+    ok = scan->turn == scan->group_count || tell(scan, err);
+  }
+  pthread_mutex_unlock(&scan->lock);
+  return ok;
+}
+
+const uint64_t *parquet_share_bad(const ParquetShare *share)
+{
+  return share->cursor ? parquet_cursor_bad(share->cursor) : NULL;
+}
+
+bool parquet_share_refuse(ParquetShare *share, size_t row, const char *message, Error *err)
+{
+  assert(share->scan->notes && !share->scan->filter.wanted);
+  const ScanFile *file = &share->scan->files[share->cursor_file];
+  BadValue value = {.file = file->name, .row = share->first_row + row + 1, .message = message};
+  return note(share, &value, err);
+}
+
+// --- Shares ---
+
 ParquetShare *parquet_share_new(ParquetScan *scan)
 {
   ParquetShare *share = mem_zalloc(1, sizeof(*share));
   share->scan = scan;
+  share->bad = (BadValues){.take = note, .context = share};
   return share;
 }
 
@@ -159,6 +251,9 @@ static bool start_group(ParquetShare *share, const ScanGroup *group, Error *err)
     parquet_cursor_free(share->cursor);
     share->cursor = parquet_cursor_new(&file->file, file->name, scan->columns, scan->column_count);
     share->cursor_file = group->file;
+    if (scan->filter.bad) {
+      parquet_cursor_take_bad(share->cursor, &share->bad);
+    }
   }
   const ReaderFilter *filter = &scan->filter;
   if (filter->has_times
@@ -181,16 +276,22 @@ bool parquet_share_next(ParquetShare *share, Batch *batch, Error *err)
       }
       if (rows.count) {
         *batch = rows;
+        share->first_row = rows.first_row - scan->files[share->cursor_file].first_row;
         return true;
       }
       share->in_group = false;
+      if (!end_group(scan, share->group, err)) {
+        return false;
+      }
     }
     size_t next = atomic_fetch_add(&scan->next, 1);
     if (next >= scan->group_count) {
       batch->count = 0;
       return true;
     }
-    if (!start_group(share, &scan->groups[next], err)) {
+    share->group = next;
+    if (!start_group(share, &scan->groups[next], err)
+        || (!share->in_group && !end_group(scan, next, err))) {
       return false;
     }
   }

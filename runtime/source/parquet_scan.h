@@ -16,4 +16,10 @@ uint64_t parquet_scan_rows(const ParquetScan *scan);
 
 ParquetShare *parquet_share_new(ParquetScan *scan);
 bool parquet_share_next(ParquetShare *share, Batch *batch, Error *err);
+
+// With filter.bad, which is told of bad values in the order of the files whatever the threads: the
+// bits of the last batch's rows that have one (NULL: none), and telling it of such a row as a
+// whole.
+const uint64_t *parquet_share_bad(const ParquetShare *share);
+bool parquet_share_refuse(ParquetShare *share, size_t row, const char *message, Error *err);
 void parquet_share_free(ParquetShare *share);

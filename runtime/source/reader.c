@@ -322,7 +322,7 @@ Reader *reader_open_left(Duck *duck, const TableFiles *files, const LeftColumn *
 // Flat Parquet columns are read without DuckDB. Leaves reader->parquet NULL where it has to help.
 static bool try_parquet(Reader *reader, const ReaderColumn *columns, Error *err)
 {
-  if (reader->files->format != FORMAT_PARQUET || !reader->files->count || reader->filter.bad
+  if (reader->files->format != FORMAT_PARQUET || !reader->files->count
       || reader->duck->reads_parquet) {
     return true;
   }
@@ -678,15 +678,22 @@ bool reader_share_next(ReaderShare *share, Batch *batch, Error *err)
 
 const uint64_t *reader_share_bad(const ReaderShare *share)
 {
-  return share->owner ? share->reader->bad : NULL;
+  return share->parquet ? parquet_share_bad(share->parquet)
+         : share->owner ? share->reader->bad
+                        : NULL;
 }
 
-uint64_t reader_share_place(const ReaderShare *share, size_t row, const char **file)
+bool reader_share_refuse(ReaderShare *share, size_t row, const char *message, Error *err)
 {
+  if (share->parquet) {
+    return parquet_share_refuse(share->parquet, row, message, err);
+  }
   Reader *reader = share->reader;
   assert(share->owner && !reader->filter.wanted);
   uint64_t at = reader->rows - reader->last.count + row;
-  return place_row(reader, &reader->last, row, at, file);
+  BadValue value = {.message = message};
+  value.row = place_row(reader, &reader->last, row, at, &value.file);
+  return reader->filter.bad->take(reader->filter.bad->context, &value, err);
 }
 
 bool reader_next(Reader *reader, Batch *batch, Error *err)

@@ -57,8 +57,8 @@ typedef struct {
 } BadValue;
 
 typedef struct {
-  // Takes note of a bad value; false ends the reading. Called by one thread, in order of rows
-  // within a column.
+  // Takes note of a bad value; false ends the reading. Called by one thread at a time, in an order
+  // that is the same for any number of threads.
   bool (*take)(void *context, const BadValue *bad, Error *err);
   void *context;
 } BadValues;
@@ -97,7 +97,6 @@ bool reader_share_next(ReaderShare *share, Batch *batch, Error *err);
 // With filter.bad: a bit per row of the last batch, set where some value was bad (and is null now).
 // NULL when there was none.
 const uint64_t *reader_share_bad(const ReaderShare *share);
-// With filter.bad and no wanted rows: the row of the file, from 1, that row `row` of the last batch
-// is, and which file.
-uint64_t reader_share_place(const ReaderShare *share, size_t row, const char **file);
+// With filter.bad and no wanted rows: tells it of row `row` of the last batch as a whole.
+bool reader_share_refuse(ReaderShare *share, size_t row, const char *message, Error *err);
 void reader_share_free(ReaderShare *share);  // before reader_close; NULL is allowed
