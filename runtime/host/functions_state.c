@@ -46,12 +46,18 @@ static bool may_allocate(void *context)
   return functions->state == NULL || !is_late(functions);
 }
 
+static bool begins_with(const char *text, const char *start)
+{
+  return strncmp(text, start, strlen(start)) == 0;
+}
+
 // Takes the place in front of a message, "definitions/a.lua:12: ", off it. False when there is
-// none.
+// none of the project; one of ours, which error with a level can name, goes without a word.
 static bool split_message(RowsFailure *failure)
 {
   const char *text = failure->message;
-  if (strncmp(text, "definitions/", 12) != 0 && strncmp(text, "lib/", 4) != 0) {
+  bool project = begins_with(text, "definitions/") || begins_with(text, "lib/");
+  if (!project && !begins_with(text, "rows:") && !begins_with(text, "lua/tidemark/")) {
     return false;
   }
   const char *colon = strchr(text, ':');
@@ -63,11 +69,13 @@ static bool split_message(RowsFailure *failure)
   if (line <= 0 || line > INT32_MAX || end[0] != ':' || end[1] != ' ') {
     return false;
   }
-  memcpy(failure->file, text, (size_t)(colon - text));
-  failure->file[colon - text] = '\0';
-  failure->line = (int)line;
+  if (project) {
+    memcpy(failure->file, text, (size_t)(colon - text));
+    failure->file[colon - text] = '\0';
+    failure->line = (int)line;
+  }
   memmove(failure->message, end + 2, strlen(end + 2) + 1);
-  return true;
+  return project;
 }
 
 // The message handler: notes message and place before the stack unwinds, without allocating.

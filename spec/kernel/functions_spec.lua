@@ -120,6 +120,13 @@ describe('a transform', function()
     end)
   end
 
+  it('says nothing of what calls it where an error blames the caller', function()
+    local transform = open({ { 'a', 'float64' } }, { { 'x', 'float64' } },
+      'transform = function(row) if row.a > 1 then error("too much", 2) end return { x = 1 } end,')
+    local _, message = functions.run(transform, { a = { 1, 2 } })
+    assert.equal('feature_view "v": row 1 of source "s": too much (definitions/a.lua:8)', message)
+  end)
+
   it('does not lose digits of what it is given', function()
     local transform = open({ { 'n', 'int64' } }, { { 'x', 'float64' } },
       'transform = function(row) return { x = row.n } end,')
