@@ -234,7 +234,7 @@ static void on_end(Conn *conn)
     conn->reason = &conn->loop->metrics->counters.closed_peer;
     conn->state = CONN_FINISHING;
     close_when_finished(conn);
-  } else if (!conn->waiting) {
+  } else if (!conn->waiting && !conn->later) {
     conn_close(conn);
   }
 }
@@ -362,7 +362,7 @@ bool conn_tick(Conn *conn)
   Counters *counters = &conn->loop->metrics->counters;
   note_progress(conn);
   uint64_t silent = uv_now(&conn->loop->uv) - conn->active;
-  if (conn_is_refused(conn) && silent >= LOOP_LINGER_MS) {
+  if (conn_is_refused(conn) && silent >= LOOP_LINGER_MS && !conn->later) {
     conn_close(conn);
   } else if (conn->waiting && silent >= limits->stall_ms) {
     conn_close_because(conn, &counters->closed_slow);

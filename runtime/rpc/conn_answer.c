@@ -118,6 +118,22 @@ static void answer_frame(Conn *conn, const Frame *frame)
   context->service = NULL;
 }
 
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+  if (status < 0) {
+    conn_close_broken(request->data);
+  }
+}
+
+static void end_side(Conn *conn)
+{
+  conn->active = uv_now(&conn->loop->uv);
+  conn->shutdown.data = conn;
+  if (uv_shutdown(&conn->shutdown, (uv_stream_t *)&conn->handle, on_shutdown) < 0) {
+    conn_close_broken(conn);
+  }
+}
+
 // Answers that come later ------------------------------------------------------------------------
 
 static void answer_later(ServerLoop *loop, LoopTask *task);
@@ -172,6 +188,9 @@ static void answer_later(ServerLoop *loop, LoopTask *task)
   }
   if (leave_later(conn) && !more && conn->state != CONN_CLOSING) {
     conn_go_on(conn);
+    if (conn->state == CONN_REFUSED && !conn->later) {
+      end_side(conn);
+    }
   }
 }
 
@@ -199,15 +218,9 @@ void conn_defer(void *host, Later *later)
 
 // Refusing ---------------------------------------------------------------------------------------
 
-static void on_shutdown(uv_shutdown_t *request, int status)
-{
-  if (status < 0) {
-    conn_close_broken(request->data);
-  }
-}
-
-// Ends our side. The socket stays for a while, since closing one with unread input would make the
-// system drop the answer that is on its way.
+// Ends our side, as soon as answers under way on other threads are written too. The socket stays
+// for a while, since closing one with unread input would make the system drop the answer that is on
+// its way.
 static void shut_down(Conn *conn, Counter *reason)
 {
   conn_flush(conn);
@@ -218,12 +231,10 @@ static void shut_down(Conn *conn, Counter *reason)
   conn->state = CONN_REFUSED;
   conn->reason = reason;
   conn->active = uv_now(&conn->loop->uv);
-  conn->shutdown.data = conn;
-  if (uv_shutdown(&conn->shutdown, (uv_stream_t *)&conn->handle, on_shutdown) < 0) {
-    conn_close_broken(conn);
-    return;
-  }
   loop_need_tick(conn->loop);
+  if (!conn->later) {
+    end_side(conn);
+  }
 }
 
 // The stream makes no sense any more: says so where someone waits for an answer, and ends it.

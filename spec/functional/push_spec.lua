@@ -8,6 +8,7 @@ local csv = require 'spec.support.csv'
 local process = require 'spec.support.process'
 local project = require 'spec.support.project'
 local servers = require 'spec.support.server'
+local wire = require 'spec.support.wire'
 
 local HOUR = 3600 * 1000000
 local NOW = 1735689600000000  -- 2025-01-01T00:00:00Z
@@ -150,6 +151,25 @@ describe('push', function()
     end
     assert.same({ 1, 150, 300 }, rates(1, 150, 300))
     connection:close()
+  end)
+
+  it('is answered before a connection is ended for what came behind it', function()
+    start()
+    local raw = wire.open(server.address)
+    raw:write(wire.request(1, 'push',
+      { view = 'rates', rows = { { driver_id = 1, event_time = NOW, rate = 0.5 } } })
+      .. wire.request(2, 'push',
+        { view = 'rates', rows = { { driver_id = 2, event_time = NOW, rate = 0.5 } } })
+      .. '\148\0\3\161a\193')
+    raw:shutdown()
+    local answers = {}
+    for _, answer in ipairs(raw:answers(3)) do
+      answers[answer[2]] = answer
+    end
+    assert.same({ 1, 1 }, { answers[1][4].written, answers[2][4].written })
+    assert.equal(12, answers[3][3][1])
+    assert.equal('', raw:rest())
+    raw:close()
   end)
 
   it('reports requests that make no sense', function()
