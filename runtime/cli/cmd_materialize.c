@@ -34,6 +34,23 @@ static void note_empty(const Args *args, MpReader answer)
   }
 }
 
+// What was brought online before is not looked at again.
+static void note_done(const Args *args, MpReader answer)
+{
+  MpReader views;
+  uint32_t count = result_list(answer, "views", &views);
+  for (uint32_t i = 0; i < count; i++) {
+    MpReader view = result_reader(result_take(&views));
+    Slice name = result_text(view, "view");
+    if (result_int(view, "start") > 0 && result_int(view, "start") >= result_int(view, "end")) {
+      char mark[CLOCK_TEXT_SIZE];
+      clock_print(result_int(view, "start"), mark);
+      print_note(args, "%.*s: it is online up to %s already, which is not before END",
+                 (int)name.size, name.data, mark);
+    }
+  }
+}
+
 static bool call_and_print(const Args *args, const char *method, const Params *params, Error *err)
 {
   Session session;
@@ -53,6 +70,8 @@ static bool call_and_print(const Args *args, const char *method, const Params *p
     note_gaps(args, answer);
     if (strcmp(method, "materialize") == 0) {
       note_empty(args, answer);
+    } else {
+      note_done(args, answer);
     }
   }
   buf_deinit(&bytes);

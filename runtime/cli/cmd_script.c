@@ -36,6 +36,13 @@ bool cmd_run_run(Args *args, Error *err)
 
 bool cmd_lua_run(Args *args, Error *err)
 {
-  (void)err;
+  const char *first = args->argument_count ? args->arguments[0] : "";
+  if (first[0] == '-' && first[1]) {
+    return error_set(
+        err, ERR_USAGE,
+        "lua: expected a script, got \"%s\": it has no options of its own, and those of "
+        "tidemark stand before it",
+        first);
+  }
   return run_script(args);
 }

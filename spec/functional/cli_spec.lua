@@ -129,6 +129,7 @@ describe('the command line', function()
     { { 'get-online-features', '-e', 'k=1', 'v:a', '--now', 'x' }, '--now: "x" is not a time' },
     { { 'entities', 'lst' }, 'entities: unknown action "lst", expected list or describe NAME' },
     { { 'entities', 'describe' }, 'entities describe: NAME is missing' },
+    { { 'lua', '-e', 'print(1)' }, 'lua: expected a script, got "-e": it has no options' },
     { { 'init', '' }, 'init: an argument is empty: tidemark init DIR' },
     { { 'completion', 'csh' }, 'completion: unknown shell "csh"' },
   }) do
@@ -638,6 +639,16 @@ describe('the catalogue', function()
     assert.matches('\nmaterialized_to +2025%-01%-08T00:00:00Z\n', view)
     local json = must('feature-views', 'describe', 'driver_hourly_stats', '--format', 'json')
     assert.matches('"materialized_to":"2025-01-08T00:00:00Z"', json, 1, true)
+  end)
+
+  it('tells an interval that was online before from one without rows', function()
+    must('materialize', '2025-01-01', '2025-01-08')
+    local function notes(...)
+      return cli.run({ '-C', space:path('mine'), 'materialize-incremental', ... }).stderr
+    end
+    assert.same('driver_quality: it is online up to 2025-01-08T00:00:00Z already, which is not '
+      .. 'before END\n', notes('2025-01-02', '-v', 'driver_quality'))
+    assert.same('', notes('2025-01-09', '-v', 'driver_quality'))
   end)
 
   it('says what there is instead of an unknown name', function()
