@@ -99,7 +99,9 @@ static bool has_column(HistoryPlan *plan, const char *name, Type type)
   if (!spine_column(plan, name) && plan->assumed) {
     size_t count = plan->spine_column_count;
     TableColumn *columns = arena_zalloc(plan->arena, count + 1, sizeof(*columns));
-    memcpy(columns, plan->spine_columns, count * sizeof(*columns));
+    for (size_t i = 0; i < count; i++) {
+      columns[i] = plan->spine_columns[i];
+    }
     columns[count] = (TableColumn){.name = name, .type = type, .known = true};
     plan->spine_columns = columns;
     plan->spine_column_count++;
