@@ -15,7 +15,11 @@ static size_t find_name(const Given *given, const MpToken *name)
 
 static bool unknown_name(const Given *given, const MpToken *name, Arena *arena, Error *err)
 {
-  Slice text = mp_is_text(name) ? name->bytes : slice_text("");
+  if (!mp_is_text(name)) {
+    error_set(err, ERR_INVALID, "the name of a column has to be a string");
+    return error_at(err, "%s", given->parameter);
+  }
+  Slice text = name->bytes;
   for (size_t i = 0; i < given->other_count; i++) {
     if (slice_is(text, given->others[i].name)) {
       error_set(err, ERR_INVALID, "\"%s\" belongs into %s", given->others[i].name,

@@ -349,6 +349,10 @@ describe('a call', function()
       INVALID, 'unknown entity column "x": these features need "driver_id"', 'entities.x',
     },
     {
+      'get_online_features', { service = 'ranking', entities = { { driver_id = 1, [true] = 2 } } },
+      INVALID, 'the name of a column has to be a string', 'entities',
+    },
+    {
       'get_online_features', { service = 'ranking', entities = { driver_id = { 1, { 2 } } } },
       INVALID, 'a key has to be a single value', 'entities.driver_id[1]',
     },
