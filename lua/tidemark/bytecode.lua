@@ -77,21 +77,6 @@ function M.opcode(example, pc)
   return instruction_at(example, pc).op
 end
 
-local CALL = M.opcode(function(f) f() end, 2)
-
---- The lines with calls that nobody takes the results of.
----@param callee function
----@return table<integer, boolean>
-function M.call_statements(callee)
-  local lines = {}
-  for pc, instruction in instructions(callee) do
-    if instruction.op == CALL and instruction.b == 1 then
-      lines[util.funcinfo(callee, pc).currentline] = true
-    end
-  end
-  return lines
-end
-
 --- The opcodes of an example.
 local function opcodes_of(example)
   local found = {}
@@ -121,6 +106,29 @@ local ASSIGNS = { [OP.USETV] = true, [OP.USETS] = true, [OP.USETN] = true, [OP.U
 
 local function string_constant(prototype, index)
   return util.funck(prototype, -index - 1)
+end
+
+local CALL = M.opcode(function(f) f() end, 2)
+
+--- Calls of globals that are statements: nobody takes what they give. What such a call gives may be
+--- called on: `word 'name' { … }`.
+---@param callee function
+---@return table<integer, table<string, boolean>> names by line
+function M.statements(callee)
+  local lines, loaded = {}, {}
+  for pc, instruction in instructions(callee) do
+    local register = instruction.a
+    if instruction.op == OP.GGET then
+      loaded[register] = string_constant(callee, instruction.c)
+    elseif instruction.kind_a == DST then
+      loaded[register] = nil
+    elseif instruction.op == CALL and instruction.b == 1 and loaded[register] then
+      local line = util.funcinfo(callee, pc).currentline
+      lines[line] = lines[line] or {}
+      lines[line][loaded[register]] = true
+    end
+  end
+  return lines
 end
 
 local function line_of(prototype, pc)

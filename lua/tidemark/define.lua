@@ -674,12 +674,13 @@ local function report_strays(loading)
   for _, element in pairs(loading.elements) do
     local by = not element.placed and element.by
     if by then
-      statements[by] = statements[by] or bytecode.call_statements(by)
+      statements[by] = statements[by] or bytecode.statements(by)
     end
-    if by and statements[by][element.line] then
+    local words = by and statements[by][element.line]
+    local word = element.type and element.type:match('^%w+')
+    if words and words[word] then
       local path = own_path(debug.getinfo(by, 'S').source)
-      add_problem(loading,
-        locate.find_word(loading.files[path], element.line, element.type:match('^%w+')),
+      add_problem(loading, locate.find_word(loading.files[path], element.line, word),
         ('%s %s stands alone: put it between the braces of a declaration'):format(element.type,
           schema.quote(element.name)))
     end

@@ -129,6 +129,18 @@ describe('a definition', function()
     assert.equal('WEEK_03', catalog.views[2].features[3].name)
   end)
 
+  it('may leave out fields that code has made', function()
+    assert.same({}, host.load([[
+      local all, picked = {}, {}
+      local function add(list, field) list[#list + 1] = field end
+      for _, name in ipairs { 'a', 'b' } do table.insert(all, float64(name)) end
+      add(all, int64 'c') picked[1] = all[1]
+      local unused = bool 'd'
+    ]]).lines)
+    assert.same({ 'definitions/a.lua:1:22: list(string) "y" stands alone: put it between the '
+      .. 'braces of a declaration' }, host.load("local t = {} t.f = 1 list(string) 'y'").lines)
+  end)
+
   it('is the same bytes whatever the order of files', function()
     local first = host.load {
       ['definitions/a.lua'] = "entity 'e' { keys = { int64 'id' }, tags = { b = '2', a = '1' } }",
