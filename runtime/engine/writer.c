@@ -15,7 +15,13 @@
 #include "engine/writer_apply.h"
 #include "store/online.h"
 
-enum { RETRY_MS = 1000, APPLY_NICE = 10, APPLY_REST = 9, ENTRY_HEAD = 2 * sizeof(uint32_t) };
+enum {
+  RETRY_MS = 1000,
+  SYNC_MS = WRITER_SYNC_MS / 2,  // between two syncs; what comes during one has to wait as well
+  APPLY_NICE = 10,
+  APPLY_REST = 9,
+  ENTRY_HEAD = 2 * sizeof(uint32_t),
+};
 
 // A table that waits to be applied.
 typedef struct Sealed {
@@ -42,7 +48,8 @@ struct Writer {
   size_t ends_capacity;
   uint64_t waiting_since;  // monotonic ns: rows that the apply thread has not been told of
   size_t held;             // sealed tables of such rows, beside the active one
-  uint64_t synced_at;
+  uint64_t synced_at;      // monotonic ns: when the last sync began
+  bool syncing;            // it is under way, and nobody is busy with it
   uint64_t snapshot;       // that nobody else has committed since, as far as `compared_from` says
   uint64_t compared_from;  // rows from this sequence on were compared with all that is in LMDB
   uint64_t settled;        // the same for the group under way; UINT64_MAX: it is not known
@@ -65,6 +72,7 @@ struct Writer {
   Commits commits;      // of the apply thread since `snapshot`; its own while it has taken tables
   Error apply_error;    // why applying fails; code 0: it does not
   bool busy;            // somebody writes a group
+  bool wanted;          // the log thread waits until nobody does
   bool stopping;        // nothing is submitted any more
   bool log_ended;       // nothing is sealed any more
 };
@@ -509,8 +517,8 @@ static uint64_t next_deadline(const Writer *writer)
     deadline = writer->waiting_since + milliseconds(WRITER_SPARE_MS);
   }
   if (log_durable(writer->log) + 1 < log_next_sequence(writer->log)
-      && writer->synced_at + milliseconds(WRITER_SYNC_MS) < deadline) {
-    deadline = writer->synced_at + milliseconds(WRITER_SYNC_MS);
+      && writer->synced_at + milliseconds(SYNC_MS) < deadline) {
+    deadline = writer->synced_at + milliseconds(SYNC_MS);
   }
   return deadline;
 }
@@ -574,10 +582,40 @@ static void release(Writer *writer, bool wake)
 {
   pthread_mutex_lock(&writer->lock);
   writer->busy = false;
-  if (wake || writer->first || writer->stopping) {
+  if (wake || writer->wanted || writer->first || writer->stopping) {
     pthread_cond_signal(&writer->work);
   }
   pthread_mutex_unlock(&writer->lock);
+}
+
+// The log thread is busy again.
+static void resume(Writer *writer)
+{
+  pthread_mutex_lock(&writer->lock);
+  writer->wanted = true;
+  while (writer->busy) {
+    pthread_cond_wait(&writer->work, &writer->lock);
+  }
+  writer->wanted = false;
+  writer->busy = true;
+  pthread_mutex_unlock(&writer->lock);
+}
+
+// Others write small groups meanwhile, for a while.
+static void sync_log(Writer *writer)
+{
+  LogSync sync;
+  if (log_sync_begin(writer->log, &sync)) {
+    writer->syncing = true;
+    release(writer, false);
+    bool synced = log_sync_wait(&sync);
+    resume(writer);
+    writer->syncing = false;
+    log_sync_end(writer->log, &sync, synced);
+  } else {
+    Error ignored = {0};
+    log_sync(writer->log, &ignored);  // without a descriptor for that, they wait
+  }
 }
 
 // Hands everything that waits to the apply thread, unless that is at work or has a rest.
@@ -600,10 +638,10 @@ static void hand_to_apply(Writer *writer, bool ended)
 static void look_after(Writer *writer, bool ended)
 {
   uint64_t now = clock_monotonic_ns();
-  Error ignored = {0};
-  if (now >= writer->synced_at + milliseconds(WRITER_SYNC_MS)) {
-    log_sync(writer->log, &ignored);
+  if (now >= writer->synced_at + milliseconds(SYNC_MS)) {
     writer->synced_at = now;
+    sync_log(writer);
+    now = clock_monotonic_ns();
   }
   uint64_t waited = now - writer->waiting_since;
   if (has_waiting(writer) && (ended || waited >= milliseconds(WRITER_APPLY_MS))) {
@@ -888,12 +926,19 @@ bool writer_submit(Writer *writer, Push *push, bool wait, Error *err)
   return ok;
 }
 
+// Whether a sync takes so long that what is written meanwhile would be too much to lose.
+static bool is_sync_slow(const Writer *writer)
+{
+  return writer->syncing && clock_monotonic_ns() - writer->synced_at >= milliseconds(SYNC_MS);
+}
+
 // Whether the group may be written by who hands it over: nothing waits before it, and nothing in it
 // waits for the disk. Waking the log thread would cost more. Called with the lock held.
 static bool can_write_now(const Writer *writer, const Push *first)
 {
-  if (writer->durability == DURABILITY_FULL || writer->busy || writer->first || writer->stopping
-      || overlay_active_full(writer->overlay) || !log_has_room(writer->log)) {
+  if (writer->durability == DURABILITY_FULL || writer->busy || writer->wanted || writer->first
+      || writer->stopping || is_sync_slow(writer) || overlay_active_full(writer->overlay)
+      || !log_has_room(writer->log)) {
     return false;
   }
   size_t bytes = 0;

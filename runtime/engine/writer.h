@@ -28,7 +28,7 @@ enum {
   WRITER_QUEUE_PUSHES = 1 << 16,   // and how many
   WRITER_GROUP_BYTES = 8 << 20,    // of pushes that share one sync
   WRITER_NOW_BYTES = 64 << 10,     // relaxed: a group that is written by who hands it over
-  WRITER_SYNC_MS = 100,            // relaxed: how often the log is synced
+  WRITER_SYNC_MS = 100,            // relaxed: as much is not synced yet, at most
   WRITER_APPLY_MS = 100,           // rows wait this long for others before they are applied
   WRITER_REST_MS = 1000,           // and at most this long after many were applied
   WRITER_SPARE_MS = 10000,         // memory of applied rows is kept this long for the next ones

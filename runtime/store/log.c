@@ -632,6 +632,31 @@ bool log_sync(Log *log, Error *err)
   return true;
 }
 
+// With a descriptor of its own: others may begin another segment meanwhile.
+bool log_sync_begin(const Log *log, LogSync *sync)
+{
+  *sync = (LogSync){.file = -1, .last = log->written};
+  if (!log->broken && log->durable < log->written) {
+    sync->file = fcntl(log->file, F_DUPFD_CLOEXEC, 0);
+  }
+  return sync->file >= 0;
+}
+
+bool log_sync_wait(const LogSync *sync)
+{
+  return fdatasync(sync->file) == 0;
+}
+
+void log_sync_end(Log *log, LogSync *sync, bool synced)
+{
+  close(sync->file);
+  sync->file = -1;
+  log->broken |= !synced;
+  if (synced && log->durable < sync->last) {
+    log->durable = sync->last;
+  }
+}
+
 LogPosition log_end_position(const Log *log)
 {
   return (LogPosition){log->written, log->segment, log->offset};

@@ -34,7 +34,8 @@ Log *log_open(const LogOptions *options, LogPosition from, LogVisit visit, void 
               Error *err);
 void log_close(Log *log);  // NULL is allowed
 
-// Whether there may be records after `from`. Looks at names, sizes and a few bytes, without the lock.
+// Whether there may be records after `from`. Looks at names, sizes and a few bytes, without the
+// lock.
 bool log_has_more(const char *store, LogPosition from);
 
 // Whether it can still be written to: not after a failed sync.
@@ -67,6 +68,17 @@ void log_discard(Log *log);  // forgets the group
 // Brings what was written to the disk. A failure cannot be repaired in this process: every later
 // write fails.
 bool log_sync(Log *log, Error *err);
+
+// The same in three steps, of which the one in the middle, that waits for the disk, leaves the log
+// to others. False: there is nothing to wait for, or no descriptor to do so.
+typedef struct {
+  int file;
+  uint64_t last;  // sequence
+} LogSync;
+
+bool log_sync_begin(const Log *log, LogSync *sync);
+bool log_sync_wait(const LogSync *sync);  // on any thread
+void log_sync_end(Log *log, LogSync *sync, bool synced);
 
 LogPosition log_end_position(const Log *log);  // behind what was written
 uint64_t log_durable(const Log *log);          // the last sequence that is on the disk
