@@ -151,10 +151,12 @@ typedef struct {
   bool mixed;
   bool list;  // a list, if only an empty one
   Type type;
+  uint64_t map;  // the last one that had it
 } Key;
 
 typedef struct {
-  Buf keys;  // Key
+  Buf keys;       // Key
+  uint64_t maps;  // that were looked at, of all files
   Arena *arena;
 } Keys;
 
@@ -263,22 +265,29 @@ static void note_value(Key *key, MpReader *reader)
   }
 }
 
-// False when a column's name is no text.
-static bool note_map(Keys *keys, Slice map)
+// Returns what is wrong with the map's names, NULL when nothing is.
+static const char *note_map(Keys *keys, Slice map)
 {
   MpReader reader = {(const uint8_t *)map.data, (const uint8_t *)map.data + map.size};
   uint32_t pairs = mp_take(&reader).count;
   size_t hint = 0;
+  keys->maps++;
   for (uint32_t i = 0; i < pairs; i++) {
     MpReader name = reader;
     MpToken token = mp_take(&name);
     mp_skip(&reader, LIMITS);
     if ((token.kind != MP_STR && token.kind != MP_BIN) || !utf8_is_valid(token.bytes)) {
-      return false;
+      return "the name of a column is no text";
     }
-    note_value(find_key(keys, token.bytes, &hint), &reader);
+    Key *key = find_key(keys, token.bytes, &hint);
+    if (key->map == keys->maps) {
+      return arena_print(keys->arena, "the name \"%s\" is there twice",
+                         arena_text(keys->arena, key->name));
+    }
+    key->map = keys->maps;
+    note_value(key, &reader);
   }
-  return true;
+  return NULL;
 }
 
 static bool scan_keys(const TableFiles *files, Keys *keys, Error *err)
@@ -293,9 +302,8 @@ static bool scan_keys(const TableFiles *files, Keys *keys, Error *err)
       if (!ok || map.size == 0) {
         break;
       }
-      if (!note_map(keys, map)) {
-        ok = broken(&maps, "the name of a column is no text", err);
-      }
+      const char *wrong = note_map(keys, map);
+      ok = !wrong || broken(&maps, wrong, err);
     }
     window_close(&maps.window);
   }

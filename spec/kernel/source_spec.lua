@@ -460,6 +460,7 @@ describe('source', function()
         { '\x92\x81\xa1a\x01', 'in.msgpack:row 2: the file ends in the middle of a value' },
         { '\x81\xa1a\xa1x', 'in.msgpack:row 1:column a: feature "x": expected int64, got "x"' },
         { '\x82\xa1a\x01\x02\x03', 'in.msgpack:row 1: the name of a column is no text' },
+        { '\x82\xa1a\x01\xa1a\x02', 'in.msgpack:row 1: the name "a" is there twice' },
       }
       for _, case in ipairs(cases) do
         files:put('in.msgpack', case[1])
