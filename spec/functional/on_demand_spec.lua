@@ -175,8 +175,8 @@ describe('on-demand views in training sets', function()
         p:path('no.csv'), '-f', features)
     end
     local message = fails('driver_id,event_timestamp,km,seat', 'fare:price')
-    assert.truthy(message:find('the spine has no column "seats" (did you mean "seat"?): it is int64 '
-      .. 'of the request of on_demand_feature_view "fare"', 1, true), message)
+    assert.truthy(message:find('the spine has no column "seats" (did you mean "seat"?): it is '
+      .. 'int64 of the request of on_demand_feature_view "fare"', 1, true), message)
     message = fails('driver_id,event_timestamp', 'tip:tip,twice:long')
     for _, name in ipairs { '"km"', '"seats"', '"number"', '"text"' } do
       assert.truthy(message:find(name, 1, true), message)
