@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "source/coerce.h"
 #include "source/narrow.h"
+#include "source/raw_columns.h"
 #include "source/window.h"
 
 // Syntax: RFC 8259
@@ -593,13 +594,8 @@ bool json_describe(const TableFiles *files, bool exact, TableColumn **columns, s
 
 struct Json {
   Rows rows;
-  const char *const *names;
-  const JsonAs *as;
-  size_t count;
-  size_t *firsts;  // per name, where it stands first: it may be wanted in several types
-  Slice **slices;  // per name, JSON_BATCH_ROWS
-  uint64_t **valid;
-  Raw *raws;
+  const JsonAs *as;  // per wanted name
+  RawColumns columns;
   Arena arena;
   Arena scratch;  // of a batch: text that had escapes
 };
@@ -607,26 +603,11 @@ struct Json {
 Json *json_open(const TableFiles *files, const char *const *names, const JsonAs *as, size_t count)
 {
   Json *json = mem_zalloc(1, sizeof(*json));
-  Arena *arena = &json->arena;
   rows_open(&json->rows, files);
-  json->names = names;
   json->as = as;
-  json->count = count;
-  json->firsts = arena_alloc(arena, (count + 1) * sizeof(*json->firsts));
-  json->slices = arena_zalloc(arena, count + 1, sizeof(Slice *));
-  json->valid = arena_zalloc(arena, count + 1, sizeof(uint64_t *));
-  json->raws = arena_zalloc(arena, count + 1, sizeof(Raw));
+  raw_columns_init(&json->columns, names, count, JSON_BATCH_ROWS, &json->arena);
   for (size_t i = 0; i < count; i++) {
-    size_t first = 0;
-    while (strcmp(names[first], names[i]) != 0) {
-      first++;
-    }
-    json->firsts[i] = first;
-    json->slices[i] = arena_alloc(arena, JSON_BATCH_ROWS * sizeof(Slice));
-    json->valid[i] = arena_alloc(arena, JSON_BATCH_ROWS / 8);
-    json->raws[i] = (Raw){.kind = as[i] == JSON_VALUE ? RAW_JSON : RAW_TEXT,
-                          .valid = json->valid[i],
-                          .data = json->slices[i]};
+    json->columns.raws[i].kind = as[i] == JSON_VALUE ? RAW_JSON : RAW_TEXT;
   }
   return json;
 }
@@ -640,18 +621,6 @@ void json_close(Json *json)
   arena_deinit(&json->scratch);
   arena_deinit(&json->arena);
   free(json);
-}
-
-// Where `name` is first among the wanted ones; count when it is not.
-static size_t wanted_position(const Json *json, Slice name, size_t hint)
-{
-  for (size_t i = 0; i < json->count; i++) {
-    size_t at = (hint + i) % json->count;
-    if (json->firsts[at] == at && slice_is(name, json->names[at])) {
-      return at;
-    }
-  }
-  return json->count;
 }
 
 // A value as CSV has it.
@@ -689,10 +658,12 @@ static bool put_value(Json *json, size_t column, size_t row, Slice value, Error 
   if (value.data[0] == 'n') {
     return true;
   }
-  column_set_valid(json->valid[column], row, true);
-  json->slices[column][row] = json->as[column] == JSON_VALUE ? value : one_line(json, value);
-  return json->as[column] != JSON_TEXT
-         || plain_text(json, json->slices[column][row], &json->slices[column][row], err);
+  Slice put = json->as[column] == JSON_VALUE ? value : one_line(json, value);
+  if (json->as[column] == JSON_TEXT && !plain_text(json, put, &put, err)) {
+    return false;
+  }
+  raw_columns_put(&json->columns, column, row, put);
+  return true;
 }
 
 static bool take_values(Json *json, size_t row, Error *err)
@@ -700,29 +671,18 @@ static bool take_values(Json *json, size_t row, Error *err)
   const Pair *pairs = (const Pair *)json->rows.pairs.data;
   size_t count = json->rows.pairs.size / sizeof(Pair);
   size_t hint = 0;
-  for (size_t i = 0; i < json->count; i++) {
-    column_set_valid(json->valid[i], row, false);
-  }
+  raw_columns_begin_row(&json->columns, row);
   for (size_t i = 0; i < count; i++) {
     Slice name;
     if (!decode_name(&json->rows, &pairs[i], &json->scratch, &name, err)) {
       return false;
     }
-    size_t at = wanted_position(json, name, hint);
-    if (at < json->count) {
-      hint = at + 1;
-      if (!put_value(json, at, row, pairs[i].value, err)) {
-        return false;
-      }
+    size_t at = raw_columns_find(&json->columns, name, &hint);
+    if (at < json->columns.count && !put_value(json, at, row, pairs[i].value, err)) {
+      return false;
     }
   }
-  for (size_t i = 0; i < json->count; i++) {
-    size_t first = json->firsts[i];
-    if (first != i && json->valid[first][row / 64] >> (row % 64) & 1) {
-      json->slices[i][row] = json->slices[first][row];
-      column_set_valid(json->valid[i], row, true);
-    }
-  }
+  raw_columns_end_row(&json->columns, row);
   return true;
 }
 
@@ -751,7 +711,7 @@ static bool take_rows(Json *json, RawRows *rows, Error *err)
 bool json_next(Json *json, RawRows *rows, Error *err)
 {
   Rows *all = &json->rows;
-  *rows = (RawRows){.columns = json->raws};
+  *rows = (RawRows){.columns = json->columns.raws};
   arena_reset(&json->scratch);
   while (all->file < all->files->count) {
     if (all->window.fd < 0 && !open_file(all, err)) {

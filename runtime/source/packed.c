@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "data/msgpack.h"
+#include "source/raw_columns.h"
 #include "source/window.h"
 
 static const MpLimits LIMITS = {.depth = 16, .elements = 1 << 24};
@@ -20,12 +21,7 @@ typedef struct {
 
 struct Packed {
   Maps maps;
-  const char *const *names;
-  size_t count;
-  size_t *firsts;  // per name, where it stands first: it may be wanted in several types
-  Slice **slices;  // per name, PACKED_BATCH_ROWS
-  uint64_t **valid;
-  Raw *raws;
+  RawColumns columns;
   Arena arena;
 };
 
@@ -343,24 +339,10 @@ Packed *packed_open(const TableFiles *files, const char *const *names, size_t co
 {
   (void)err;  // files are opened by packed_next
   Packed *packed = mem_zalloc(1, sizeof(*packed));
-  Arena *arena = &packed->arena;
   maps_open(&packed->maps, files);
-  packed->names = names;
-  packed->count = count;
-  packed->firsts = arena_alloc(arena, count * sizeof(*packed->firsts));
-  packed->slices = arena_zalloc(arena, count + 1, sizeof(Slice *));
-  packed->valid = arena_zalloc(arena, count + 1, sizeof(uint64_t *));
-  packed->raws = arena_zalloc(arena, count + 1, sizeof(Raw));
+  raw_columns_init(&packed->columns, names, count, PACKED_BATCH_ROWS, &packed->arena);
   for (size_t i = 0; i < count; i++) {
-    size_t first = 0;
-    while (strcmp(names[first], names[i]) != 0) {
-      first++;
-    }
-    packed->firsts[i] = first;
-    packed->slices[i] = arena_alloc(arena, PACKED_BATCH_ROWS * sizeof(Slice));
-    packed->valid[i] = arena_alloc(arena, PACKED_BATCH_ROWS / 8);
-    packed->raws[i] =
-        (Raw){.kind = RAW_PACKED, .valid = packed->valid[i], .data = packed->slices[i]};
+    packed->columns.raws[i].kind = RAW_PACKED;
   }
   return packed;
 }
@@ -375,46 +357,24 @@ void packed_close(Packed *packed)
   free(packed);
 }
 
-// Where `name` is first among the wanted ones; count when it is not.
-static size_t wanted_position(const Packed *packed, Slice name, size_t hint)
+static void take_map(const RawColumns *columns, Slice map, size_t row)
 {
-  for (size_t i = 0; i < packed->count; i++) {
-    size_t at = (hint + i) % packed->count;
-    if (packed->firsts[at] == at && slice_is(name, packed->names[at])) {
-      return at;
-    }
-  }
-  return packed->count;
-}
-
-static void take_map(Packed *packed, Slice map, size_t row)
-{
-  for (size_t i = 0; i < packed->count; i++) {
-    column_set_valid(packed->valid[i], row, false);
-  }
   MpReader reader = {(const uint8_t *)map.data, (const uint8_t *)map.data + map.size};
   uint32_t pairs = mp_take(&reader).count;
   size_t hint = 0;
+  raw_columns_begin_row(columns, row);
   for (uint32_t i = 0; i < pairs; i++) {
     MpReader name = reader;
     MpToken token = mp_take(&name);
     mp_skip(&reader, LIMITS);
     const uint8_t *value = reader.at;
     mp_skip(&reader, LIMITS);
-    size_t at = wanted_position(packed, token.bytes, hint);
-    if (at < packed->count) {
-      packed->slices[at][row] = slice_of(value, (size_t)(reader.at - value));
-      column_set_valid(packed->valid[at], row, true);
-      hint = at + 1;
+    size_t at = raw_columns_find(columns, token.bytes, &hint);
+    if (at < columns->count) {
+      raw_columns_put(columns, at, row, slice_of(value, (size_t)(reader.at - value)));
     }
   }
-  for (size_t i = 0; i < packed->count; i++) {
-    size_t first = packed->firsts[i];
-    if (first != i && packed->valid[first][row / 64] >> (row % 64) & 1) {
-      packed->slices[i][row] = packed->slices[first][row];
-      column_set_valid(packed->valid[i], row, true);
-    }
-  }
+  raw_columns_end_row(columns, row);
 }
 
 // Rows of the open file that are in the window, reading on only for the first.
@@ -431,7 +391,7 @@ static bool take_rows(Packed *packed, RawRows *rows, Error *err)
     if (map.size == 0) {
       return true;
     }
-    take_map(packed, map, rows->count++);
+    take_map(&packed->columns, map, rows->count++);
     maps->row++;
   }
   return true;
@@ -440,7 +400,7 @@ static bool take_rows(Packed *packed, RawRows *rows, Error *err)
 bool packed_next(Packed *packed, RawRows *rows, Error *err)
 {
   Maps *maps = &packed->maps;
-  *rows = (RawRows){.columns = packed->raws};
+  *rows = (RawRows){.columns = packed->columns.raws};
   while (maps->file < maps->files->count) {
     if (maps->window.fd < 0 && !open_file(maps, err)) {
       return false;
